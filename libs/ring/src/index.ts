@@ -1,0 +1,3 @@
+export * from './place.ts';
+export * from './slot.ts';
+export * from './topology.ts';
