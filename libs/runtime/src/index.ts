@@ -1,0 +1,13 @@
+export { createBreaker } from './breaker.ts';
+export type { Breaker, BreakerOptions, BreakerState } from './breaker.ts';
+export { ConfigError, readConfig, setting } from './config.ts';
+export { createLog } from './log.ts';
+export type { Log, LogLevel, LogOptions } from './log.ts';
+export { Counter, createRegistry, Gauge, Histogram, LATENCY_BUCKETS_SECONDS, oncePerRegistry } from './metrics.ts';
+export type { Registry } from './metrics.ts';
+export { startOpsServer } from './ops.ts';
+export type { Check, Health, OpsOptions, OpsServer } from './ops.ts';
+export { backoffMs, retry, sleep } from './retry.ts';
+export type { Backoff, Retry, RetryOptions } from './retry.ts';
+export { Draining, run } from './run.ts';
+export type { Host, Life, RunOptions } from './run.ts';
