@@ -1,0 +1,13 @@
+export { copyRow, copyText } from './copy.ts';
+export { createDatabase } from './database.ts';
+export type { Database, DatabaseOptions, TransactionLimits } from './database.ts';
+export { PgError } from './error.ts';
+export type { PgErrorKind } from './error.ts';
+export type { PoolUse } from './metrics.ts';
+export { migrate, MigrationChanged } from './migrate.ts';
+export type { MigrateOptions, Migration } from './migrate.ts';
+export type { Statement as Sql } from './session.ts';
+export { classifySqlState } from './sqlstate.ts';
+export type { SqlStateKind } from './sqlstate.ts';
+export type { Tx } from './transaction.ts';
+export { ensureRoles, READER_ROLE, WRITER_ROLE } from './roles.ts';
