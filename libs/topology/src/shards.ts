@@ -1,0 +1,67 @@
+/**
+ * The shards' databases, by id.
+ *
+ * Addresses and passwords come from a file, so that each service holds credentials of its own role and none of them
+ * stands in the control database. The file is read again when an unknown shard is asked for: a shard that joined.
+ */
+import { readFileSync } from 'node:fs';
+import { createDatabase, type Database } from '@millrace/postgres';
+import type { Log } from '@millrace/runtime';
+import { parseJson } from '@millrace/wire';
+import { SHARD_ID_PATTERN, type ShardId } from '@millrace/write';
+
+export interface Shards {
+  /** The database of a shard, connected on first use. @throws UnknownShard where the file does not name it. */
+  get(id: ShardId): Database;
+  /** The shards that the file names now, by name. */
+  ids(): readonly ShardId[];
+  end(): Promise<void>;
+}
+
+/** The shards file does not name a shard that the topology uses. */
+export class UnknownShard extends Error {
+  override readonly name = 'UnknownShard';
+  readonly code = 'unknown_shard';
+  readonly retryable = true;
+
+  constructor(id: string, file: string) {
+    super(`shard ${id} is not in ${file}: add its address under that name`);
+  }
+}
+
+export type ShardSettings = Omit<Parameters<typeof createDatabase>[0], 'url' | 'name' | 'log'>;
+
+export function createShards({ file, log, settings }: { file: string; log: Log; settings: ShardSettings }): Shards {
+  const databases = new Map<ShardId, Database>();
+  let urls = readShardsFile(file);
+
+  function get(id: ShardId): Database {
+    const known = databases.get(id);
+    if (known) return known;
+    if (!urls.has(id)) urls = readShardsFile(file);
+    const url = urls.get(id);
+    if (url === undefined) throw new UnknownShard(id, file);
+    const database = createDatabase({ ...settings, url, name: id, log: log.child({ shard: id }) });
+    databases.set(id, database);
+    return database;
+  }
+
+  return {
+    get,
+    ids: () => [...urls.keys()].sort(),
+    end: async () => void (await Promise.all([...databases.values()].map((database) => database.end()))),
+  };
+}
+
+/** The addresses by shard. @throws Error that says what to mend, without the addresses. */
+export function readShardsFile(file: string): ReadonlyMap<ShardId, string> {
+  const parsed = parseJson(readFileSync(file));
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) throw new Error(`${file} is not an object of shard id to URL`);
+  const entries = Object.entries(parsed).map(([id, url]: [string, unknown]) => {
+    if (!SHARD_ID_PATTERN.test(id)) throw new Error(`${file}: ${id} is not a shard id (a-z, 0-9, -)`);
+    if (typeof url !== 'string' || !/^postgres(ql)?:\/\//.test(url)) throw new Error(`${file}: the address of shard ${id} is not a postgres URL`);
+    return [id as ShardId, url] as const;
+  });
+  if (entries.length === 0) throw new Error(`${file} names no shard`);
+  return new Map(entries);
+}
