@@ -1,0 +1,128 @@
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import type { Row } from '@millrace/domain';
+import { must } from '@millrace/write';
+import { foldTurn, parkedName, seenName, type Folded, type ParkedEntry, type Seen, type TurnState } from './fold.ts';
+import type { LoggedRecord } from './model.ts';
+import { readRecord } from './read.ts';
+import { logOf, rowsOf, SLOTS, toyModel, type ToyWrite } from './testing/toy.ts';
+import { createWorkingSet } from './working-set.ts';
+
+/** A shard in memory: what a turn loads and stores, as the SQL does it. */
+function memoryShard() {
+  const rows = new Map<string, Row>();
+  const journal: { slot: number; offset: bigint; outcome: string; type: string; detail: unknown }[] = [];
+  const seen = new Map<string, Seen>();
+  const parked: ParkedEntry[] = [];
+
+  function turn(records: readonly LoggedRecord[]): Folded {
+    const entries = records.map((record) => readRecord(toyModel, SLOTS, record));
+    const working = createWorkingSet();
+    for (const entry of [...entries, ...parked.map((p) => p.entry)]) {
+      if (entry.kind === 'command') for (const ref of entry.command.reads) working.want(entry.record.slot, ref);
+    }
+    for (const { table, keys } of working.wanted()) {
+      for (const { key } of keys) {
+        const row = rows.get(must(key[0], 'key'));
+        if (row) working.loaded(table, row);
+      }
+    }
+    const waiting = Map.groupBy(parked, ({ entry }) => parkedName(entry.record));
+    const state: TurnState = { rows: working, seen: new Map(seen), parked: new Map(waiting) };
+    const folded = foldTurn(entries, state);
+    for (const [name, value] of state.seen) seen.set(name, value);
+    for (const row of folded.journal) journal.push({ slot: row.record.slot, offset: row.record.offset, outcome: row.outcome, type: row.type, detail: row.detail });
+    for (const { added, changed } of working.dirty()) for (const { row } of [...added, ...changed]) rows.set(String(row['key']), row);
+    for (const row of folded.parked) parked.push({ entry: readRecord(toyModel, SLOTS, row.record), reason: row.reason });
+    for (const record of folded.released) parked.splice(parked.findIndex(({ entry }) => entry.record.slot === record.slot && entry.record.offset === record.offset), 1);
+    return folded;
+  }
+  return { turn, rows: () => rowsOf(rows), journal, parked };
+}
+
+const keys = ['demo/a', 'demo/b', 'demo/c', 'demo/d'];
+const write: fc.Arbitrary<ToyWrite> = fc.record({
+  key: fc.constantFrom(...keys),
+  type: fc.oneof({ weight: 12, arbitrary: fc.constant('add') }, { weight: 1, arbitrary: fc.constantFrom('bad', 'throws') }, { weight: 2, arbitrary: fc.constant('parked.release') }),
+  id: fc.oneof(fc.constantFrom('1', '2', '3', '4', '5', '6', '7', '8'), fc.constantFrom('skip-1', 'skip-2')),
+  by: fc.integer({ min: -3, max: 5 }),
+});
+
+describe('the fold', () => {
+  test('W1 folding a batch is folding its records one by one, wherever the batch is cut', () => {
+    fc.assert(
+      fc.property(fc.array(write, { maxLength: 60 }), fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 1, maxLength: 20 }), (writes, sizes) => {
+        const log = logOf(writes);
+        const single = memoryShard();
+        for (const record of log) single.turn([record]);
+        const batched = memoryShard();
+        for (let at = 0, turn = 0; at < log.length; turn++) {
+          const size = must(sizes[turn % sizes.length], 'a size');
+          batched.turn(log.slice(at, at + size));
+          at += size;
+        }
+        expect(batched.rows()).toEqual(single.rows());
+        expect(batched.journal).toEqual(single.journal);
+        expect(batched.parked.map((p) => p.entry.record)).toEqual(single.parked.map((p) => p.entry.record));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('W6 a write that comes again in the same turn or a later one is applied once', () => {
+    const shard = memoryShard();
+    const [one, two, three] = logOf([1, 2, 3].map(() => ({ key: 'demo/a', type: 'add', id: 'same' })));
+    expect(shard.turn([must(one, '1'), must(two, '2')]).duplicates).toBe(1);
+    expect(shard.turn([must(three, '3')]).duplicates).toBe(1);
+    expect(shard.rows()).toEqual([{ key: 'demo/a', total: 1n }]);
+    expect(shard.journal).toHaveLength(1);
+  });
+
+  test('W6 the same idempotency key with another body is refused and names the first write', () => {
+    const shard = memoryShard();
+    shard.turn(logOf([{ key: 'demo/a', type: 'add', id: 'x', by: 1 }, { key: 'demo/a', type: 'add', id: 'x', by: 2 }]));
+    expect(shard.rows()).toEqual([{ key: 'demo/a', total: 1n }]);
+    expect(shard.journal[1]).toMatchObject({ outcome: 'refused', detail: { code: 'idempotency_mismatch', first: '0' } });
+  });
+
+  test('W8 a poisoned record parks its key and those behind it, and no other key', () => {
+    const shard = memoryShard();
+    shard.turn(logOf([{ key: 'demo/a', type: 'bad', id: '1' }, { key: 'demo/a', type: 'add', id: '2' }, { key: 'demo/b', type: 'add', id: '3' }]));
+    expect(shard.rows()).toEqual([{ key: 'demo/b', total: 1n }]);
+    expect(shard.parked.map(({ reason }) => reason)).toEqual(['bad data', 'behind 0']);
+  });
+
+  test('a release with skip refuses the head and applies the others in order, at the place of the release', () => {
+    const shard = memoryShard();
+    const log = logOf([
+      { key: 'demo/a', type: 'throws', id: '1' },
+      { key: 'demo/a', type: 'add', id: '2', by: 5 },
+      { key: 'demo/a', type: 'add', id: '3', by: -4 },
+      { key: 'demo/a', type: 'parked.release', id: 'skip-1' },
+    ]);
+    for (const record of log) shard.turn([record]);
+    expect(shard.parked).toEqual([]);
+    expect(shard.rows()).toEqual([{ key: 'demo/a', total: 1n }]);
+    expect(shard.journal.map(({ offset, outcome }) => [offset, outcome])).toEqual([[0n, 'refused'], [1n, 'applied'], [2n, 'applied'], [3n, 'applied']]);
+    expect(shard.journal[0]?.detail).toEqual({ code: 'skipped_by_operator', released_by: '3' });
+  });
+
+  test('a release of a key that is not parked is refused, and the same release twice is one', () => {
+    const shard = memoryShard();
+    const folded = shard.turn(logOf([{ key: 'demo/a', type: 'parked.release', id: '1' }, { key: 'demo/a', type: 'parked.release', id: '1' }]));
+    expect(shard.journal).toMatchObject([{ outcome: 'refused', detail: { code: 'not_parked' } }]);
+    expect(folded.duplicates).toBe(1);
+  });
+
+  test('a key that belongs to another slot is poison: its rows would lie on the wrong shard', () => {
+    const record = must(logOf([{ key: 'demo/a', type: 'add', id: '1' }])[0], 'one');
+    const elsewhere = { ...record, slot: ((record.slot + 1) % SLOTS) as typeof record.slot };
+    expect(readRecord(toyModel, SLOTS, elsewhere)).toMatchObject({ kind: 'poison' });
+    expect(readRecord(toyModel, SLOTS, record)).toMatchObject({ kind: 'command' });
+  });
+
+  test('the digest and not the key alone names a write', () => {
+    const [a, b] = logOf([{ key: 'demo/a', type: 'add', id: '1' }, { key: 'demo/b', type: 'add', id: '1' }]).map((record) => readRecord(toyModel, SLOTS, record));
+    expect(a?.kind === 'command' && seenName(a.record.slot, a.digest)).not.toBe(b?.kind === 'command' && seenName(b.record.slot, b.digest));
+  });
+});

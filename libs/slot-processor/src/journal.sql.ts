@@ -1,0 +1,64 @@
+/** The journal: one append-only row per applied or refused record; dedup, outcome and outbox in one. */
+import { copyText, type Sql } from '@millrace/postgres';
+import { toJson } from '@millrace/wire';
+import type { BodyHash, Digest, Offset, Slot, Stream } from '@millrace/write';
+import type { JournalRow } from './fold.ts';
+
+export interface SeenRow {
+  readonly slot: Slot;
+  readonly digest: string;
+  readonly body_hash: BodyHash;
+  readonly offset: Offset;
+}
+
+/** Which of the digests the journal already holds (W6). */
+export function readSeen(stream: Stream, wanted: readonly { readonly slot: Slot; readonly digest: Digest }[]): Sql {
+  return {
+    name: 'journal-seen',
+    text: `select j.slot, j.digest, j.body_hash, j."offset"
+           from unnest($2::int[], $3::uuid[]) as k(slot, digest)
+           join journal j on j.slot = k.slot and j.stream = $1 and j.digest = k.digest`,
+    values: [stream, wanted.map((w) => w.slot), wanted.map((w) => w.digest)],
+  };
+}
+
+/** A digest as Postgres prints a uuid, turned back. */
+export function digestOfUuid(uuid: string): Digest {
+  return uuid.replaceAll('-', '') as Digest;
+}
+
+export const COPY_JOURNAL =
+  'copy journal (slot, stream, "offset", body_hash, at_ms, digest, outcome, key, type, detail, messages) from stdin';
+
+/** One line in COPY's text format; ids and hashes need no escape. */
+export function copyJournalLine(stream: Stream, row: JournalRow): string {
+  const { record } = row;
+  const detail = row.detail === null ? '\\N' : copyText(toJson(row.detail));
+  const messages = row.messages === null ? '\\N' : copyText(toJson(row.messages));
+  return (
+    `${record.slot}\t${stream}\t${record.offset}\t${row.bodyHash}\t${record.atMs}\t${row.digest ?? '\\N'}\t${row.outcome}` +
+    `\t${copyText(record.key)}\t${copyText(row.type)}\t${detail}\t${messages}\n`
+  );
+}
+
+export interface JournalEvent {
+  readonly slot: Slot;
+  readonly offset: Offset;
+  readonly at_ms: bigint;
+  readonly key: string;
+  readonly type: string;
+  readonly outcome: 'applied' | 'refused';
+  readonly detail: unknown;
+  readonly messages: readonly object[] | null;
+}
+
+/** Journal rows of [from, to), oldest first: what a relay publishes again after a crash. */
+export function readJournal(stream: Stream, range: { readonly slot: Slot; readonly from: Offset; readonly to: Offset; readonly rowsMax: number }): Sql {
+  return {
+    name: 'journal-range',
+    text: `select slot, "offset", at_ms, key, type, outcome, detail, messages from journal
+           where slot = $1 and stream = $2 and "offset" >= $3 and "offset" < $4
+           order by "offset" limit $5`,
+    values: [range.slot, stream, range.from, range.to, range.rowsMax],
+  };
+}

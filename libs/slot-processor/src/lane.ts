@@ -1,0 +1,196 @@
+/**
+ * A lane is a shard: one turn at a time takes everything that waits for it, while the next gathers (group commit).
+ *
+ * W5 an unknown commit is run again: the turn reads the position and learns what became of it.
+ * W8 infrastructure errors pause the shard's slots and are retried for ever; only data errors park, and they park
+ *    the key of the one record that halving finds.
+ */
+import { PgError, type Database } from '@millrace/postgres';
+import { backoffMs, sleep, type Breaker } from '@millrace/runtime';
+import type { Offset, ShardId, Slot } from '@millrace/write';
+import { REASON_LENGTH_MAX, RELAY_SAVE_INTERVAL_MS, RETRY } from './limits.ts';
+import type { ProcessorMetrics } from './metrics.ts';
+import type { Slice, StreamModel } from './model.ts';
+import { createSliceQueue } from './queue.ts';
+import type { Relay } from './relay.ts';
+import { countRecords, halve, probeOf } from './slices.ts';
+import { onlyEntry, runTurn, type SlotResult, type TurnResult } from './turn.ts';
+
+export interface LaneInput {
+  readonly shard: ShardId;
+  readonly database: Database;
+  readonly model: StreamModel;
+  /** S. */
+  readonly slots: number;
+  readonly relay: Relay;
+  readonly breaker: Breaker;
+  readonly metrics: ProcessorMetrics;
+  readonly signal: AbortSignal;
+  readonly events: LaneEvents;
+}
+
+export interface LaneEvents {
+  /** The slot's position is this; records before it are applied, the next to bring is the one at it. */
+  onPosition(slot: Slot, position: Offset): void;
+  /** Every record of the slot below `next` is applied. */
+  onApplied(slot: Slot, next: Offset): void;
+  onElsewhere(slot: Slot, movedTo: ShardId | undefined): void;
+  /** The flow towards the lane should stop or may go on. */
+  onFlow(flow: 'pause' | 'resume'): void;
+  /** A bug: the process should end and start again from the rows. */
+  onBug(error: unknown): void;
+}
+
+export interface Lane {
+  readonly shard: ShardId;
+  /** Takes consecutive records of a slot. Never refuses: `onFlow` tells when to stop. */
+  offer(slice: Slice): void;
+  /** Asks for the slot's position, and takes over its unpublished events. */
+  probe(slot: Slot): void;
+  /** Forgets what waits of the slot. */
+  drop(slot: Slot): void;
+  status(): LaneStatus;
+  /** Resolves when the turn under way is over; what waits is left to the next owner. */
+  stopped(): Promise<void>;
+}
+
+export interface LaneStatus {
+  readonly records: number;
+  /** True while the shard answers. */
+  readonly up: boolean;
+  readonly oldestAtMs: number | undefined;
+  /** Since when the turn under way has made no progress; undefined when idle. */
+  readonly busySinceMs: number | undefined;
+}
+
+export function createLane(input: LaneInput): Lane {
+  const { shard, relay, breaker, metrics, signal, events } = input;
+  const queue = createSliceQueue();
+  let flow: 'pause' | 'resume' = 'resume';
+  let up = true;
+  let busySinceMs: number | undefined;
+  let wake: (() => void) | undefined;
+
+  async function run(): Promise<void> {
+    while (!signal.aborted) {
+      const slices = queue.take();
+      regulate();
+      if (slices.length === 0) await idle();
+      else await applyAll(slices);
+    }
+  }
+
+  /** Waits for work; relay positions that no turn took along are saved meanwhile. */
+  async function idle(): Promise<void> {
+    busySinceMs = undefined;
+    const waited = new Promise<void>((resolve) => (wake = resolve));
+    const timer = setTimeout(() => void relay.save().catch(() => undefined).then(() => wake?.()), RELAY_SAVE_INTERVAL_MS);
+    await waited;
+    clearTimeout(timer);
+  }
+
+  async function applyAll(slices: readonly Slice[]): Promise<void> {
+    await relay.room();
+    busySinceMs = Date.now();
+    const done = await applyOrHalve(slices);
+    for (const result of done) report(result);
+  }
+
+  /** Applies the slices, in as many turns as data errors make necessary. Empty where the drain came first. */
+  async function applyOrHalve(slices: readonly Slice[]): Promise<readonly TurnResult[]> {
+    try {
+      const result = await untilReached(() => runTurn({ ...input, slices, relayedOf: relay.relayedOf }));
+      return result ? [result] : [];
+    } catch (error) {
+      if (!(error instanceof PgError) || error.kind !== 'data') throw error;
+      if (countRecords(slices) === 1) return parkOnly(slices, error);
+      metrics.halved(shard, countRecords(slices), error.message);
+      const [first, second] = halve(slices);
+      return [...(await applyOrHalve(first)), ...(await applyOrHalve(second))];
+    }
+  }
+
+  async function parkOnly(slices: readonly Slice[], error: PgError): Promise<readonly TurnResult[]> {
+    const { record } = onlyEntry(slices);
+    const reason = `the shard refused it: ${error.sqlState ?? ''} ${error.message}`.slice(0, REASON_LENGTH_MAX);
+    metrics.poisoned(shard, record, reason);
+    const refused = { slot: record.slot, offset: record.offset, reason };
+    const result = await untilReached(() => runTurn({ ...input, slices, relayedOf: relay.relayedOf, refused }));
+    return result ? [result] : [];
+  }
+
+  /** The lane alone decides that a turn is tried again: as often as it takes. Undefined once the drain began. */
+  async function untilReached(turn: () => Promise<TurnResult>): Promise<TurnResult | undefined> {
+    for (let attempt = 1; !signal.aborted; attempt++) {
+      if (breaker.admits()) {
+        try {
+          return reached(await turn(), Date.now());
+        } catch (error) {
+          if (!(error instanceof PgError) || !error.retryable) throw error;
+          breaker.failed(error);
+          down(error, attempt);
+        }
+      }
+      await sleep(Math.max(backoffMs(attempt, RETRY), breaker.retryAfterMs()), signal).catch(() => undefined);
+    }
+    return undefined;
+  }
+
+  function reached(result: TurnResult, endedAtMs: number): TurnResult {
+    breaker.succeeded();
+    up = true;
+    if (result.records > 0) metrics.turn(shard, result, endedAtMs - (busySinceMs ?? endedAtMs));
+    busySinceMs = endedAtMs;
+    regulate();
+    relay.add(result);
+    return result;
+  }
+
+  function down(error: PgError, attempt: number): void {
+    up = false;
+    metrics.turnFailed(shard, error, backoffMs(attempt, { ...RETRY, random: () => 1 }));
+    regulate();
+  }
+
+  function report({ slots }: TurnResult): void {
+    for (const result of slots) reportSlot(result);
+  }
+
+  function reportSlot(result: SlotResult): void {
+    const { slot } = result;
+    if (result.kind === 'applied') return events.onApplied(slot, result.next);
+    queue.drop(slot);
+    if (result.kind === 'gap') return events.onPosition(slot, result.position);
+    metrics.elsewhere(shard, slot, result.movedTo);
+    events.onElsewhere(slot, result.movedTo);
+  }
+
+  /** A shard that is down or behind pauses its own slots and no other's. */
+  function regulate(): void {
+    const next = !up || queue.isHigh() ? 'pause' : flow === 'pause' && !queue.isLow() ? 'pause' : 'resume';
+    metrics.lane(shard, { records: queue.records(), up });
+    if (next === flow) return;
+    flow = next;
+    events.onFlow(flow);
+  }
+
+  function put(slice: Slice): void {
+    queue.add(slice);
+    regulate();
+    wake?.();
+  }
+
+  signal.addEventListener('abort', () => wake?.(), { once: true });
+  const running = run().catch((error: unknown) => events.onBug(error));
+  return {
+    shard,
+    offer: put,
+    probe(slot) {
+      queue.drop(slot);
+      put(probeOf(slot));
+    },
+    drop: (slot) => queue.drop(slot),
+    status: () => ({ records: queue.records(), up, oldestAtMs: queue.oldestAtMs(), busySinceMs }),
+    stopped: () => running,
+  };
+}

@@ -1,0 +1,31 @@
+/** Every limit of the slot processor, with their relations asserted. */
+import { assert } from '@millrace/write';
+
+/** Records in one transaction. More gain little and hold locks longer. */
+export const TURN_RECORDS_MAX = 4_000;
+/** Bytes of keys and values in one transaction. */
+export const TURN_BYTES_MAX = 8 * 1024 * 1024;
+/** Records that wait for a shard: above it the shard's slots are paused in Kafka's consumer. */
+export const LANE_RECORDS_HIGH = 12_000;
+/** Records that wait for a shard: below it the slots are resumed. */
+export const LANE_RECORDS_LOW = 4_000;
+/** The same in bytes. */
+export const LANE_BYTES_HIGH = 24 * 1024 * 1024;
+/** Committed turns whose events are not yet in Kafka, per shard: at the limit the next turn waits. */
+export const RELAY_TURNS_MAX = 2;
+/** Journal rows that one step of catching up reads and publishes. */
+export const RELAY_CATCH_UP_ROWS_MAX = 2_000;
+/** Parked records that one release tries in its transaction; the rest waits for the next release. */
+export const RELEASE_RECORDS_MAX = 1_000;
+/** How often the same gap in the log must be seen, behind a log start that still reaches back, to be a hole. */
+export const GAP_SIGHTINGS_MIN = 3;
+/** Characters of a reason that are kept with a parked record. */
+export const REASON_LENGTH_MAX = 500;
+/** Infrastructure errors: full jitter up to this. */
+export const RETRY = { baseMs: 50, maxMs: 5_000 } as const;
+/** How long relay positions may stay unsaved while nothing else is written. */
+export const RELAY_SAVE_INTERVAL_MS = 1_000;
+
+assert(LANE_RECORDS_LOW < LANE_RECORDS_HIGH, 'a lane resumes below where it pauses');
+assert(TURN_RECORDS_MAX <= LANE_RECORDS_LOW, 'a turn finds its fill before the slots resume');
+assert(TURN_BYTES_MAX <= LANE_BYTES_HIGH, 'a full turn fits the lane');

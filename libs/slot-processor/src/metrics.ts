@@ -1,0 +1,101 @@
+/** What the slot processor tells: counter, labels and log line of an event in one place. */
+import type { PgError } from '@millrace/postgres';
+import { Counter, Gauge, Histogram, LATENCY_BUCKETS_SECONDS, type Log, type Registry } from '@millrace/runtime';
+import type { Offset, ShardId, Slot, Stream } from '@millrace/write';
+import type { TurnResult } from './turn.ts';
+
+export interface ProcessorMetrics {
+  turn(shard: ShardId, result: TurnResult, tookMs: number): void;
+  turnFailed(shard: ShardId, error: PgError, delayMs: number): void;
+  halved(shard: ShardId, records: number, reason: string): void;
+  poisoned(shard: ShardId, record: { readonly slot: Slot; readonly offset: Offset; readonly key: string }, reason: string): void;
+  gap(shard: ShardId, slot: Slot, seen: { readonly expected: Offset; readonly first: Offset }): void;
+  lost(shard: ShardId, slot: Slot, lost: { readonly position: Offset; readonly logStart: bigint; readonly logEnd: bigint }): void;
+  elsewhere(shard: ShardId, slot: Slot, movedTo: ShardId | undefined): void;
+  relayed(shard: ShardId, events: number): void;
+  relayFailed(shard: ShardId, error: unknown, delayMs: number): void;
+  relayWaits(shard: ShardId, turns: number): void;
+  lag(shard: ShardId, lag: { readonly records: number; readonly seconds: number }): void;
+  lane(shard: ShardId, lane: { readonly records: number; readonly up: boolean }): void;
+}
+
+export function createProcessorMetrics({ stream, log, registry }: { stream: Stream; log: Log; registry: Registry }): ProcessorMetrics {
+  const registers = [registry];
+  const labelNames = ['stream', 'shard'] as const;
+  const records = new Counter({ name: 'millrace_records_total', help: 'Records that a shard took, by type and outcome.', labelNames: [...labelNames, 'type', 'outcome'], registers });
+  const duplicates = new Counter({ name: 'millrace_duplicates_total', help: 'Records that were applied before, under the same digest and body.', labelNames, registers });
+  const parked = new Counter({ name: 'millrace_parked_total', help: 'Records parked with their key.', labelNames, registers });
+  const turnRecords = new Histogram({ name: 'millrace_turn_records', help: 'Records in one transaction.', labelNames, buckets: [1, 4, 16, 64, 256, 1024, 2048, 4096], registers });
+  const turnSeconds = new Histogram({ name: 'millrace_turn_seconds', help: 'From the first lock to the commit.', labelNames, buckets: LATENCY_BUCKETS_SECONDS, registers });
+  const failures = new Counter({ name: 'millrace_turn_failures_total', help: 'Turns that were rolled back or whose commit is unknown, by kind.', labelNames: [...labelNames, 'kind'], registers });
+  const gaps = new Counter({ name: 'millrace_gaps_total', help: 'Batches that began behind the position; the slot was sought back.', labelNames, registers });
+  const lostSlots = new Gauge({ name: 'millrace_slots_stopped', help: "Slots stopped because the log no longer holds what the shard needs next. Must be 0.", labelNames, registers });
+  const events = new Counter({ name: 'millrace_relayed_total', help: 'Events published from the journal.', labelNames, registers });
+  const relayFailures = new Counter({ name: 'millrace_relay_failures_total', help: 'Publications that will be tried again.', labelNames, registers });
+  const backlog = new Gauge({ name: 'millrace_relay_backlog_turns', help: 'Committed turns whose events are not in Kafka yet.', labelNames, registers });
+  const lagRecords = new Gauge({ name: 'millrace_lag_records', help: 'Records in the log that are not applied.', labelNames, registers });
+  const lagSeconds = new Gauge({ name: 'millrace_lag_seconds', help: 'Age of the oldest record that is fetched and not applied. Alarm long before the retention of the topic.', labelNames, registers });
+  const waiting = new Gauge({ name: 'millrace_lane_records', help: 'Records that wait in memory for the shard.', labelNames, registers });
+  const up = new Gauge({ name: 'millrace_shard_up', help: '1 where the last turn reached the shard, 0 where its slots are paused.', labelNames, registers });
+
+  return {
+    turn(shard, result, tookMs) {
+      const labels = { stream, shard };
+      for (const [name, count] of countByType(result)) records.inc({ ...labels, ...splitName(name) }, count);
+      if (result.duplicates > 0) duplicates.inc(labels, result.duplicates);
+      if (result.parked > 0) parked.inc(labels, result.parked);
+      turnRecords.observe(labels, result.records);
+      turnSeconds.observe(labels, tookMs / 1000);
+      log.debug({ shard, records: result.records, duplicates: result.duplicates, tookMs }, 'turn committed');
+    },
+    turnFailed(shard, error, delayMs) {
+      failures.inc({ stream, shard, kind: error.kind });
+      log.warn({ shard, kind: error.kind, sqlState: error.sqlState, reason: error.message, delayMs }, 'turn failed; its slots pause and it is tried again');
+    },
+    halved(shard, count, reason) {
+      log.warn({ shard, records: count, reason }, 'the shard refused a turn as data; halving it to find the record');
+    },
+    poisoned(shard, { slot, offset, key }, reason) {
+      log.error({ shard, stream, slot, offset: String(offset), key, reason }, 'record cannot apply: its key is parked; see `millrace parked list`');
+    },
+    gap(shard, slot, { expected, first }) {
+      gaps.inc({ stream, shard });
+      log.info({ shard, slot, expected: String(expected), first: String(first) }, 'batch begins behind the position; seeking back');
+    },
+    lost(shard, slot, { position, logStart, logEnd }) {
+      lostSlots.inc({ stream, shard });
+      log.error(
+        { shard, stream, slot, position: String(position), logStart: String(logStart), logEnd: String(logEnd) },
+        'the log does not hold the next record of this slot: the slot is stopped; restore the topic from a mirror, or the shard from a backup',
+      );
+    },
+    elsewhere(shard, slot, movedTo) {
+      log.info({ shard, slot, movedTo }, 'the slot is not on this shard; following the topology');
+    },
+    relayed: (shard, count) => events.inc({ stream, shard }, count),
+    relayFailed(shard, error, delayMs) {
+      relayFailures.inc({ stream, shard });
+      log.warn({ shard, reason: String(error), delayMs }, 'events are not published yet; trying again');
+    },
+    relayWaits: (shard, turns) => backlog.set({ stream, shard }, turns),
+    lag(shard, lag) {
+      lagRecords.set({ stream, shard }, lag.records);
+      lagSeconds.set({ stream, shard }, lag.seconds);
+    },
+    lane(shard, lane) {
+      waiting.set({ stream, shard }, lane.records);
+      up.set({ stream, shard }, lane.up ? 1 : 0);
+    },
+  };
+}
+
+function countByType({ journal }: TurnResult): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const { type, outcome } of journal) counts.set(`${type} ${outcome}`, (counts.get(`${type} ${outcome}`) ?? 0) + 1);
+  return counts;
+}
+
+function splitName(name: string): { type: string; outcome: string } {
+  const [type = '', outcome = ''] = name.split(' ');
+  return { type, outcome };
+}

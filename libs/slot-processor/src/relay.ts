@@ -1,0 +1,171 @@
+/**
+ * The relay: publishes what a turn committed, from memory; after a crash, from the journal.
+ *
+ * Events of a slot go out in offset order. How far they are is a hint (`relayed_offset`): an event may be published
+ * again, and every event carries (stream, slot, offset) so that its receivers can drop it.
+ */
+import type { Message } from '@millrace/domain';
+import type { Lanes, OutgoingRecord } from '@millrace/kafka';
+import type { Database } from '@millrace/postgres';
+import { slotOf } from '@millrace/ring';
+import { retry } from '@millrace/runtime';
+import { encodeOutcome, encodeWrite } from '@millrace/wire';
+import { must, type Offset, type ShardId, type Slot, type Stream } from '@millrace/write';
+import type { JournalRow } from './fold.ts';
+import { readJournal, type JournalEvent } from './journal.sql.ts';
+import { RELAY_CATCH_UP_ROWS_MAX, RELAY_TURNS_MAX, RETRY } from './limits.ts';
+import type { ProcessorMetrics } from './metrics.ts';
+import { saveRelayed } from './position.sql.ts';
+import type { TurnResult } from './turn.ts';
+
+export interface Publishers {
+  readonly outcomes: Lanes;
+  /** Where messages go, by their stream. */
+  readonly streams: ReadonlyMap<Stream, Lanes>;
+}
+
+export interface RelayInput {
+  readonly shard: ShardId;
+  readonly stream: Stream;
+  /** S. */
+  readonly slots: number;
+  readonly database: Database;
+  readonly publishers: Publishers;
+  readonly metrics: ProcessorMetrics;
+  readonly signal: AbortSignal;
+}
+
+export interface Relay {
+  /** Takes a committed turn; its events go out behind those of the turns before it. */
+  add(result: TurnResult): void;
+  /** Resolves when another turn may be added. */
+  room(): Promise<void>;
+  /** How far the events of a slot are published, as far as this process knows. */
+  relayedOf(slot: Slot): Offset;
+  /** Writes the relay positions that no turn has written since. */
+  save(): Promise<void>;
+  /** Resolves when all that was added is published, or the signal aborts. */
+  drain(): Promise<void>;
+}
+
+/** A stretch of one slot's log whose events are to be published. */
+interface Stretch {
+  readonly slot: Slot;
+  /** Below it, events may be unpublished and are read from the journal: [missing, from). */
+  readonly missing: Offset;
+  readonly from: Offset;
+  readonly to: Offset;
+}
+
+export function createRelay(input: RelayInput): Relay {
+  const { shard, metrics, signal } = input;
+  /** Handed to the chain; below it this process publishes or has published everything. */
+  const tips = new Map<Slot, Offset>();
+  const published = new Map<Slot, Offset>();
+  const unsaved = new Set<Slot>();
+  let chain = Promise.resolve();
+  let turns = 0;
+  let wake: (() => void) | undefined;
+
+  function add(result: TurnResult): void {
+    const stretches = stretchesOf(result, tips);
+    if (stretches.length === 0) return;
+    turns += 1;
+    metrics.relayWaits(shard, turns);
+    chain = chain.then(() => publishTurn(stretches, result)).finally(() => {
+      turns -= 1;
+      metrics.relayWaits(shard, turns);
+      wake?.();
+    });
+    // The only rejection is the abort of a drain: what is not out is published by the next owner from the journal.
+    chain = chain.catch(() => undefined);
+  }
+
+  async function publishTurn(stretches: readonly Stretch[], { journal }: TurnResult): Promise<void> {
+    for (const stretch of stretches) if (stretch.missing < stretch.from) await catchUp(stretch);
+    await publish(journal.map(eventOfRow));
+    for (const { slot, to } of stretches) {
+      published.set(slot, to);
+      unsaved.add(slot);
+    }
+  }
+
+  async function catchUp({ slot, missing, from }: Stretch): Promise<void> {
+    for (let at = missing; ; ) {
+      const range = { slot, from: at, to: from, rowsMax: RELAY_CATCH_UP_ROWS_MAX };
+      const rows = await keepTrying(() => input.database.query<JournalEvent>(readJournal(input.stream, range)));
+      await publish(rows);
+      if (rows.length < RELAY_CATCH_UP_ROWS_MAX) return;
+      at = (must(rows.at(-1), 'a full page has a last row').offset + 1n) as Offset;
+    }
+  }
+
+  async function publish(events: readonly JournalEvent[]): Promise<void> {
+    if (events.length === 0) return;
+    await keepTrying(() => input.publishers.outcomes.sendMany(events.map((event) => outcomeRecord(input.stream, event))));
+    for (const [stream, records] of messageRecords(events, input.slots)) {
+      const lanes = must(input.publishers.streams.get(stream), `a publisher for stream ${stream}`);
+      await keepTrying(() => lanes.sendMany(records));
+    }
+    metrics.relayed(shard, events.length);
+  }
+
+  /** The relay alone decides that an event is published again: as often as it takes. */
+  function keepTrying<T>(work: () => Promise<T>): Promise<T> {
+    const onRetry = ({ error, delayMs }: { error: unknown; delayMs: number }): void => metrics.relayFailed(shard, error, delayMs);
+    return retry(work, { ...RETRY, signal, retryable: () => true, onRetry });
+  }
+
+  return {
+    add,
+    async room() {
+      while (turns >= RELAY_TURNS_MAX && !signal.aborted) await new Promise<void>((resolve) => (wake = resolve));
+    },
+    relayedOf: (slot) => published.get(slot) ?? (0n as Offset),
+    async save() {
+      const relayed = [...unsaved].map((slot) => ({ slot, offset: published.get(slot) ?? (0n as Offset) }));
+      if (relayed.length === 0) return;
+      await input.database.query(saveRelayed(input.stream, relayed));
+      for (const { slot, offset } of relayed) if (published.get(slot) === offset) unsaved.delete(slot);
+    },
+    drain: () => chain,
+  };
+}
+
+/** What a turn adds to publish, per slot; `tips` moves along. */
+function stretchesOf({ slots }: TurnResult, tips: Map<Slot, Offset>): readonly Stretch[] {
+  return slots.flatMap((result) => {
+    if (result.kind === 'elsewhere') {
+      tips.delete(result.slot);
+      return [];
+    }
+    const [before, next] = result.kind === 'gap' ? [result.position, result.position] : [result.before, result.next];
+    const missing = tips.get(result.slot) ?? result.relayed;
+    tips.set(result.slot, next);
+    return missing < next ? [{ slot: result.slot, missing, from: before, to: next }] : [];
+  });
+}
+
+function eventOfRow(row: JournalRow): JournalEvent {
+  const { slot, offset, key, atMs } = row.record;
+  return { slot, offset, at_ms: BigInt(atMs), key, type: row.type, outcome: row.outcome, detail: row.detail, messages: row.messages };
+}
+
+function outcomeRecord(stream: Stream, event: JournalEvent): OutgoingRecord {
+  const { slot, key, type, outcome } = event;
+  const at = new Date(Number(event.at_ms)).toISOString();
+  const detail = event.detail === null ? {} : { detail: event.detail };
+  return { slot, key, value: encodeOutcome({ stream, slot, offset: event.offset.toString(), key, type, outcome, ...detail, at }) };
+}
+
+function messageRecords(events: readonly JournalEvent[], slots: number): ReadonlyMap<Stream, OutgoingRecord[]> {
+  const byStream = new Map<Stream, OutgoingRecord[]>();
+  for (const { messages } of events) {
+    for (const message of (messages ?? []) as readonly Message[]) {
+      const records = byStream.get(message.stream) ?? [];
+      records.push({ slot: slotOf(message.key, slots), key: message.key, value: encodeWrite(message) });
+      byStream.set(message.stream, records);
+    }
+  }
+  return byStream;
+}

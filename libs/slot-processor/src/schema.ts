@@ -1,0 +1,65 @@
+/** The tables that every shard has, whatever its domain. Migrations go forward: a change is a new entry. */
+import type { Migration } from '@millrace/postgres';
+
+export const coreMigrations: readonly Migration[] = [
+  {
+    id: 'core-0001',
+    sql: `
+      create type stream as enum ('writes', 'sagas');
+      create type slot_state as enum ('INCOMING', 'ACTIVE', 'MOVING', 'MOVED', 'ABORTED');
+      create type outcome as enum ('applied', 'refused');
+
+      create table shard_identity (
+        only_row boolean primary key default true check (only_row),
+        cluster_id uuid not null,
+        shard_id text not null,
+        slots int not null
+      );
+
+      create table slot (
+        slot int primary key check (slot >= 0),
+        state slot_state not null,
+        epoch bigint not null,
+        moved_to text,
+        check ((state = 'MOVED') = (moved_to is not null))
+      );
+
+      create table position (
+        stream stream not null,
+        slot int not null references slot,
+        next_offset bigint not null default 0 check (next_offset >= 0),
+        relayed_offset bigint not null default 0 check (relayed_offset between 0 and next_offset),
+        primary key (stream, slot)
+      ) with (fillfactor = 50);
+
+      create table journal (
+        slot int not null,
+        stream stream not null,
+        "offset" bigint not null,
+        body_hash bigint not null,
+        at_ms bigint not null,
+        digest uuid,
+        outcome outcome not null,
+        key text not null,
+        type text not null,
+        detail jsonb,
+        messages jsonb,
+        primary key (slot, stream, "offset")
+      );
+      create unique index journal_digest on journal (slot, stream, digest);
+
+      create table parked (
+        slot int not null,
+        stream stream not null,
+        "offset" bigint not null,
+        key text not null,
+        value bytea,
+        at_ms bigint not null,
+        reason text not null,
+        primary key (slot, stream, "offset")
+      );
+      create index parked_key on parked (slot, stream, key, "offset");
+
+    `,
+  },
+];
