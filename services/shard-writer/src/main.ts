@@ -1,0 +1,51 @@
+/** The shard-writer: runs stream `writes` through the slot processor. */
+import { createKafka, createLaneMetrics, createLanes, waitForKafka } from '@millrace/kafka';
+import { createDatabase } from '@millrace/postgres';
+import { createLog, createRegistry, run, startOpsServer } from '@millrace/runtime';
+import { createSlotProcessor } from '@millrace/slot-processor';
+import { createShards, createTopologyFollower } from '@millrace/topology';
+import { topicNames } from '@millrace/wire';
+import { configOf } from './config.ts';
+import { CONTROL_POOL, DRAIN_TIMEOUT_MS, OUTCOME_LANES, SHARD_POOL } from './limits.ts';
+import { writesModel } from './model.ts';
+
+const config = configOf(process.env);
+const log = createLog({ name: config.instance, level: config.logLevel });
+
+await run({
+  name: config.instance,
+  log,
+  drainTimeoutMs: DRAIN_TIMEOUT_MS,
+  async start(life) {
+    const registry = createRegistry();
+    const topics = topicNames(config.topicPrefix);
+    const control = createDatabase({ ...CONTROL_POOL, url: config.controlUrl, applicationName: config.instance, name: 'control', log, registry });
+    life.onDrain('control database', () => control.end());
+    const topology = await createTopologyFollower({ control, log, signal: life.signal });
+    life.onDrain('topology', () => topology.stop());
+    const shards = createShards({ file: config.shardsFile, log, settings: { ...SHARD_POOL, applicationName: config.instance, registry } });
+    life.onDrain('shards', () => shards.end());
+
+    const kafka = createKafka({ brokers: config.kafkaBrokers, clientId: config.instance, log });
+    await waitForKafka({ kafka, signal: life.signal, log });
+    const outcomes = await createLanes({ kafka, topic: topics.outcomes, log, metrics: createLaneMetrics({ topic: topics.outcomes, registry }), limits: OUTCOME_LANES });
+    life.onDrain('outcomes', () => outcomes.close());
+
+    const processor = createSlotProcessor({
+      model: writesModel,
+      kafka,
+      groupId: config.groupId,
+      topic: topics.writes,
+      topology,
+      shards,
+      publishers: { outcomes, streams: new Map() },
+      log,
+      registry,
+      onFatal: life.fail,
+    });
+    const ops = await startOpsServer({ ...config.ops, registry, health: () => processor.health(), log });
+    life.onDrain('ops', () => ops.close());
+    life.onDrain('slot processor', () => processor.stop());
+    await processor.start();
+  },
+});
