@@ -1,0 +1,266 @@
+/**
+ * Consuming by slot, on top of a kafkajs consumer group.
+ *
+ * kafkajs has one fetch loop per broker that waits for all handlers of a fetch. So that one slow slot does not hold
+ * the others, a handler that has not settled within `PATIENCE_MS` has its slot paused until it does, and the loop goes
+ * on: records arrive for the other slots, heartbeats go out, a rebalance is not held up.
+ *
+ * The Kafka-committed offset decides only where a slot starts that is new here; a slot that stays over a rebalance
+ * goes on behind what was accepted. Whoever applies the records checks their offsets against the position (W4).
+ */
+import type { Log } from '@millrace/runtime';
+import { assert, type Offset, type Slot } from '@millrace/write';
+import type { Batch, Consumer, EachBatchPayload } from 'kafkajs';
+import { KafkaUnavailable } from './errors.ts';
+import { fetchLeaders } from './leaders.ts';
+import type { KafkaClient, SlotBatch, SlotConsumer, SlotConsumerHandlers, SlotPosition, SlotRecord } from './types.ts';
+
+const SESSION_TIMEOUT_MS = 10_000;
+const REBALANCE_TIMEOUT_MS = 30_000;
+/** A rebalance is noticed with a heartbeat. */
+const HEARTBEAT_INTERVAL_MAX_MS = 1_000;
+const FETCH_BYTES_MAX = 8 * 1024 * 1024;
+const FETCH_BYTES_PER_SLOT_MAX = 1024 * 1024;
+/** How long an idle fetch waits for a first byte, and how late a seek or resume takes effect at most. */
+const FETCH_WAIT_MS = 100;
+const METADATA_AGE_MAX_MS = 30_000;
+/** How long a fetch loop waits for a handler. */
+const PATIENCE_MS = 100;
+const FIRST_LEADERS_RETRIES = 8;
+/** kafkajs fetches ten times a second, also when idle. When it has not for so long, it has stopped without a word. */
+const STALL_MS = 60_000;
+const STALL_CHECK_MS = 5_000;
+
+interface SlotState {
+  /** Rises when what was fetched before is no longer wanted. */
+  turn: number;
+  /** Behind the last batch that was handed over, or where it was sought. */
+  next: bigint | undefined;
+  /** Paused by the caller. */
+  paused: boolean;
+  /** Handlers that have outlived the patience. */
+  waiting: number;
+}
+
+export function createSlotConsumer(options: {
+  readonly kafka: KafkaClient;
+  readonly groupId: string;
+  readonly topic: string;
+  readonly log: Log;
+  readonly handlers: SlotConsumerHandlers;
+  readonly sessionTimeoutMs?: number;
+  /** Of one fetch from one broker. */
+  readonly maxBytes?: number;
+}): SlotConsumer {
+  const { kafka, groupId, topic, log, handlers, sessionTimeoutMs = SESSION_TIMEOUT_MS, maxBytes = FETCH_BYTES_MAX } = options;
+  let slots = new Map<Slot, SlotState>();
+  let phase: 'new' | 'running' | 'stopping' | 'dead' = 'new';
+
+  const connection = kafka.open();
+  const consumer: Consumer = connection.kafkajs.consumer({
+    groupId,
+    sessionTimeout: sessionTimeoutMs,
+    rebalanceTimeout: Math.max(REBALANCE_TIMEOUT_MS, sessionTimeoutMs),
+    heartbeatInterval: Math.min(HEARTBEAT_INTERVAL_MAX_MS, Math.floor(sessionTimeoutMs / 4)),
+    maxBytes,
+    maxBytesPerPartition: Math.min(FETCH_BYTES_PER_SLOT_MAX, maxBytes),
+    minBytes: 1,
+    maxWaitTimeInMs: FETCH_WAIT_MS,
+    metadataMaxAge: METADATA_AGE_MAX_MS,
+    allowAutoTopicCreation: false,
+    readUncommitted: false,
+  });
+
+  let aliveAtMs = performance.now();
+  const alive = (): void => {
+    aliveAtMs = performance.now();
+  };
+  for (const sign of [consumer.events.FETCH, consumer.events.GROUP_JOIN, consumer.events.CRASH]) consumer.on(sign, alive);
+  let watch: NodeJS.Timeout | undefined;
+
+  function checkAlive(): void {
+    const silentMs = performance.now() - aliveAtMs;
+    if (phase !== 'running' || silentMs < STALL_MS) return;
+    die(new KafkaUnavailable(`the consumer of ${topic} has not fetched for ${Math.round(silentMs)} ms`));
+  }
+
+  function die(error: Error): void {
+    if (phase !== 'running') return;
+    phase = 'dead';
+    clearInterval(watch);
+    handlers.onCrash(error);
+  }
+
+  consumer.on(consumer.events.REQUEST_TIMEOUT, ({ payload }) => {
+    connection.cut(payload.broker);
+  });
+
+  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
+    if (phase !== 'running') return;
+    const joined = (payload.memberAssignment[topic] ?? []) as Slot[];
+    const before = slots;
+    slots = new Map(joined.map((slot) => [slot, before.get(slot) ?? { turn: 0, next: undefined, paused: false, waiting: 0 }]));
+    for (const [slot, state] of before) if (!slots.has(slot)) revoke(slot, state);
+    for (const [slot, state] of slots) {
+      if (state.next !== undefined) consumer.seek({ topic, partition: slot, offset: state.next.toString() });
+      if (state.paused || state.waiting > 0) pauseFetch(slot);
+    }
+    log.info({ topic, groupId, slots: joined.length, leader: payload.isLeader }, 'slots assigned');
+    handlers.onAssigned([...slots.keys()]);
+  });
+
+  consumer.on(consumer.events.CRASH, ({ payload }) => {
+    if (phase !== 'running') return;
+    const { error, restart } = payload;
+    loseAll();
+    if (restart) {
+      log.warn({ error, topic, groupId }, 'the consumer lost its group and joins it again');
+      return;
+    }
+    die(error);
+  });
+
+  /** After a crash kafkajs begins with an empty state, and so do we. */
+  function loseAll(): void {
+    const lost = slots;
+    slots = new Map();
+    for (const state of lost.values()) state.turn += 1;
+    if (lost.size > 0) handlers.onAssigned([]);
+  }
+
+  function revoke(slot: Slot, state: SlotState): void {
+    state.turn += 1;
+    resumeFetch(slot); // kafkajs keeps a pause over a rebalance: the next owner, maybe this member, starts unpaused
+  }
+
+  const pauseFetch = (slot: number): void => {
+    consumer.pause([{ topic, partitions: [slot] }]);
+  };
+  const resumeFetch = (slot: number): void => {
+    consumer.resume([{ topic, partitions: [slot] }]);
+  };
+
+  async function onBatch({ batch, resolveOffset, isStale, isRunning }: EachBatchPayload): Promise<void> {
+    const slot = batch.partition as Slot;
+    const state = slots.get(slot);
+    // What is left out here is not resolved, so it is fetched again when the slot is wanted.
+    if (state === undefined || phase !== 'running' || !isRunning() || isStale() || state.paused || state.waiting > 0) return;
+    const lastOffset = batch.lastOffset();
+    state.next = BigInt(lastOffset) + 1n;
+    resolveOffset(lastOffset);
+    const accepted = handlers.onBatch(toSlotBatch(slot, state, batch));
+    if (accepted !== undefined) await withPatience(slot, state, accepted);
+  }
+
+  function toSlotBatch(slot: Slot, state: SlotState, batch: Batch): SlotBatch {
+    const { turn } = state;
+    return {
+      slot,
+      records: recordsOf(batch),
+      highWatermark: BigInt(batch.highWatermark),
+      isStale: () => state.turn !== turn,
+    };
+  }
+
+  async function withPatience(slot: Slot, state: SlotState, accepted: Promise<void>): Promise<void> {
+    const patience = Promise.withResolvers<'late'>();
+    const timer = setTimeout(() => {
+      patience.resolve('late');
+    }, PATIENCE_MS);
+    const outcome = await Promise.race([accepted, patience.promise]).finally(() => {
+      clearTimeout(timer);
+    });
+    if (outcome !== 'late') return;
+    state.waiting += 1;
+    if (slots.get(slot) === state) pauseFetch(slot);
+    void accepted.then(
+      () => {
+        state.waiting -= 1;
+        if (slots.get(slot) === state && !state.paused && state.waiting === 0) resumeFetch(slot);
+      },
+      (error: unknown) => {
+        die(error instanceof Error ? error : new Error(String(error)));
+      },
+    );
+  }
+
+  const mine = (slot: number): SlotState | undefined => (phase === 'running' ? slots.get(slot as Slot) : undefined);
+
+  function seek(slot: number, offset: bigint): void {
+    const state = mine(slot);
+    if (state === undefined) return;
+    assert(offset >= 0n, 'a position is an offset');
+    state.turn += 1;
+    state.next = offset;
+    consumer.seek({ topic, partition: slot, offset: offset.toString() });
+  }
+
+  function pause(which: Iterable<number>): void {
+    for (const slot of which) {
+      const state = mine(slot);
+      if (state === undefined || state.paused) continue;
+      state.paused = true;
+      pauseFetch(slot);
+    }
+  }
+
+  function resume(which: Iterable<number>): void {
+    for (const slot of which) {
+      const state = mine(slot);
+      if (state === undefined || !state.paused) continue;
+      state.paused = false;
+      if (state.waiting === 0) resumeFetch(slot);
+    }
+  }
+
+  async function commit(positions: readonly SlotPosition[]): Promise<void> {
+    const offsets = positions
+      .filter(({ slot }) => mine(slot) !== undefined)
+      .map(({ slot, offset }) => ({ topic, partition: slot, offset: offset.toString() }));
+    if (offsets.length === 0) return;
+    try {
+      await consumer.commitOffsets(offsets);
+    } catch (error) {
+      log.debug({ error, topic, groupId }, 'positions not committed to Kafka');
+    }
+  }
+
+  return {
+    start: async () => {
+      assert(phase === 'new', 'a consumer starts once');
+      phase = 'running';
+      alive();
+      watch = setInterval(checkAlive, STALL_CHECK_MS).unref();
+      const { bySlot } = await fetchLeaders(kafka, topic, FIRST_LEADERS_RETRIES);
+      await consumer.connect();
+      await consumer.subscribe({ topic, fromBeginning: true });
+      await consumer.run({
+        autoCommit: false,
+        eachBatchAutoResolve: false,
+        partitionsConsumedConcurrently: bySlot.length,
+        eachBatch: onBatch,
+      });
+    },
+    seek,
+    pause,
+    resume,
+    commit,
+    assigned: () => new Set(slots.keys()),
+    stop: async () => {
+      if (phase === 'running') phase = 'stopping';
+      clearInterval(watch);
+      await consumer.disconnect();
+    },
+  };
+}
+
+/** kafkajs's batch as the rest of Millrace knows it. */
+export function recordsOf(batch: Pick<Batch, 'messages'>): readonly SlotRecord[] {
+  return batch.messages.map(({ offset, key, value, timestamp }) => ({
+    offset: BigInt(offset) as Offset,
+    key,
+    value,
+    timestampMs: Number(timestamp),
+  }));
+}
+

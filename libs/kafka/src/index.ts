@@ -1,0 +1,10 @@
+export * from './errors.ts';
+export type * from './types.ts';
+export { createKafka } from './client.ts';
+export { createLanes } from './lanes.ts';
+export { createLaneMetrics } from './metrics.ts';
+export { createSlotConsumer } from './consumer.ts';
+export { ensureTopics } from './topics.ts';
+export { topicOffsets } from './offsets.ts';
+export { readTopic } from './read-topic.ts';
+export { waitForKafka } from './wait.ts';

@@ -1,0 +1,24 @@
+/** The limits of the Kafka edge and their relations. */
+import { assert } from '@millrace/write';
+import type { LaneLimits } from './types.ts';
+
+export const CONNECT_TIMEOUT_MS = 3_000;
+/** Below Kafka's own `max.message.bytes` of 1 MiB a partition, with room for the record headers. */
+export const BYTES_PER_REQUEST_MAX = 800_000;
+export const LEADERS_REFRESH_MS = 30_000;
+export const RETRY_BASE_MS = 50;
+export const RETRY_MAX_MS = 1_000;
+/** A record is given up after this many request timeouts: once answered by a dead broker, once by its successor. */
+const GIVE_UP_REQUESTS = 2;
+
+/** When a record that still waits or is tried again is given up. */
+export function giveUpMs(limits: LaneLimits): number {
+  return GIVE_UP_REQUESTS * limits.requestTimeoutMs;
+}
+
+export function assertLaneLimits(limits: LaneLimits): void {
+  assert(limits.recordsPerRequestMax >= 1, 'a request carries at least one record');
+  assert(limits.queuedRecordsMax >= limits.recordsPerRequestMax, 'the queue holds at least one full request');
+  assert(limits.queuedBytesMax >= (limits.bytesPerRequestMax ?? BYTES_PER_REQUEST_MAX), 'and its bytes');
+  assert(limits.requestTimeoutMs >= 100, 'a broker gets time to answer');
+}

@@ -1,0 +1,134 @@
+/**
+ * Reading a whole topic, once, without a group: kafkajs reads only in one.
+ *
+ * The end is what was there when the read began. Offsets may have gaps (compaction, transactions), also at the end:
+ * a slot is finished when its position passes its end, or when the broker has nothing more for any slot asked for.
+ */
+import { backoffMs, sleep } from '@millrace/runtime';
+import { must, type Slot } from '@millrace/write';
+import { connectLink, type BrokerLink } from './broker-link.ts';
+import { KafkaUnavailable } from './errors.ts';
+import { decodeBatches, decodeFetchReply, encodeFetch, type SlotReply } from './fetch-codec.ts';
+import { fetchLeaders } from './leaders.ts';
+import { RETRY_BASE_MS, RETRY_MAX_MS } from './limits.ts';
+import { topicOffsets } from './offsets.ts';
+import type { KafkaClient, SlotRecord } from './types.ts';
+
+const FETCH_WAIT_MS = 50;
+const FETCH_TIMEOUT_MS = 10_000;
+const FETCH_BYTES_MAX = 8 * 1024 * 1024;
+const FETCH_BYTES_PER_SLOT_MAX = 1024 * 1024;
+/** Failures in a row, without a record between them, before the read is given up. */
+const FAILURES_MAX = 20;
+const OFFSET_OUT_OF_RANGE = 1;
+
+type OnRecords = (slot: Slot, records: readonly SlotRecord[]) => Promise<void> | void;
+
+interface Reading {
+  readonly kafka: KafkaClient;
+  readonly topic: string;
+  readonly onRecords: OnRecords;
+  readonly signal: AbortSignal;
+  /** What is still to be read, by slot. */
+  readonly open: Map<number, { next: bigint; readonly end: bigint }>;
+  failures: number;
+}
+
+/**
+ * Hands over every record from the start of each slot to its high watermark at the time of the call, in offset order
+ * per slot. Waits for `onRecords`, one call at a time per broker, while the next fetch is under way. Keys and values
+ * are views of what was fetched: copy what is kept.
+ * @throws the signal's reason; what `onRecords` throws; KafkaUnavailable after 20 failures in a row.
+ */
+export async function readTopic(options: {
+  readonly kafka: KafkaClient;
+  readonly topic: string;
+  readonly onRecords: OnRecords;
+  readonly signal: AbortSignal;
+}): Promise<void> {
+  const { kafka, topic, signal } = options;
+  signal.throwIfAborted();
+  const offsets = await topicOffsets({ kafka, topic, signal });
+  const open = new Map(offsets.filter(({ low, high }) => low < high).map(({ slot, low, high }) => [slot as number, { next: low, end: high }]));
+  const reading: Reading = { ...options, open, failures: 0 };
+  while (open.size > 0) {
+    await readFromLeaders(reading);
+    if (open.size === 0) return;
+    reading.failures += 1;
+    if (reading.failures > FAILURES_MAX) throw new KafkaUnavailable(`${open.size} slots of topic ${topic} cannot be read`);
+    await sleep(backoffMs(reading.failures, { baseMs: RETRY_BASE_MS, maxMs: RETRY_MAX_MS }), signal);
+  }
+}
+
+/** One pass over the brokers; slots stay open where a broker failed or no longer leads. */
+async function readFromLeaders(reading: Reading): Promise<void> {
+  const { bySlot, addresses } = await fetchLeaders(reading.kafka, reading.topic, FAILURES_MAX);
+  const passes = [...addresses].map(async ([node, address]) => {
+    const slots = [...reading.open.keys()].filter((slot) => bySlot[slot] === node);
+    if (slots.length === 0) return;
+    const link = await connectLink(reading.kafka.route(address)).catch(() => undefined);
+    if (link === undefined) return;
+    const cut = (): void => {
+      link.close();
+    };
+    reading.signal.addEventListener('abort', cut, { once: true });
+    try {
+      await readFrom(reading, link, slots);
+    } finally {
+      reading.signal.removeEventListener('abort', cut);
+      link.close();
+    }
+  });
+  const failed = (await Promise.allSettled(passes)).find((pass) => pass.status === 'rejected');
+  reading.signal.throwIfAborted();
+  if (failed !== undefined) throw failed.reason;
+}
+
+async function readFrom(reading: Reading, link: BrokerLink, slots: readonly number[]): Promise<void> {
+  let correlationId = 0;
+  let asked = slots.filter((slot) => reading.open.has(slot));
+  let reply = fetch(reading, link, asked, correlationId);
+  for (;;) {
+    const replies = await reply;
+    reading.signal.throwIfAborted();
+    if (replies === undefined) return;
+    const records = advance(reading, replies);
+    const failed = new Set(replies.filter(({ errorCode }) => errorCode !== 0).map(({ slot }) => slot));
+    asked = asked.filter((slot) => reading.open.has(slot) && !failed.has(slot)); // the failed ones: in the next pass
+    correlationId += 1;
+    if (asked.length > 0) reply = fetch(reading, link, asked, correlationId);
+    for (const { slot, batch } of records) await reading.onRecords(slot, batch);
+    if (asked.length === 0) return;
+  }
+}
+
+/** Undefined where the connection failed. Never rejects. */
+async function fetch(reading: Reading, link: BrokerLink, slots: readonly number[], correlationId: number): Promise<readonly SlotReply[] | undefined> {
+  const frame = encodeFetch({
+    correlationId,
+    clientId: reading.kafka.clientId,
+    topic: reading.topic,
+    maxWaitMs: FETCH_WAIT_MS,
+    bytesMax: FETCH_BYTES_MAX,
+    bytesPerSlotMax: FETCH_BYTES_PER_SLOT_MAX,
+    positions: slots.map((slot) => ({ slot, offset: must(reading.open.get(slot), 'only open slots are fetched').next })),
+  });
+  const answer = await link.request(frame, FETCH_TIMEOUT_MS).catch(() => undefined);
+  return answer === undefined ? undefined : decodeFetchReply(answer, correlationId);
+}
+
+function advance(reading: Reading, replies: readonly SlotReply[]): readonly { readonly slot: Slot; readonly batch: readonly SlotRecord[] }[] {
+  const handed: { readonly slot: Slot; readonly batch: readonly SlotRecord[] }[] = [];
+  const nothingMore = replies.every(({ errorCode, batches }) => errorCode === 0 && batches.length === 0);
+  for (const reply of replies) {
+    const state = must(reading.open.get(reply.slot), 'the reply names slots that were asked for');
+    if (reply.errorCode === OFFSET_OUT_OF_RANGE) throw new Error(`topic ${reading.topic}, slot ${reply.slot}: offset ${state.next} is no longer kept`);
+    const { records, next } = decodeBatches(reply, { from: state.next, to: state.end });
+    if (next !== undefined && next > state.next) state.next = next;
+    if (state.next >= state.end || nothingMore) reading.open.delete(reply.slot);
+    if (records.length === 0) continue;
+    reading.failures = 0;
+    handed.push({ slot: reply.slot as Slot, batch: records });
+  }
+  return handed;
+}
