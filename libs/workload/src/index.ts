@@ -1,0 +1,13 @@
+export { type DriveOptions, drive } from './driver/drive.ts';
+export type { Latency } from './driver/latency.ts';
+export { createLatencyRecorder, type LatencyRecorder } from './driver/latency.ts';
+export { type AckedReceipts, createReceiptStore, type ReceiptStore } from './driver/receipts.ts';
+export { type Request, lineOf, requestOf } from './driver/request.ts';
+export type { Counts, DriveReport, Ending, Progress } from './driver/tally.ts';
+export { createGenerator, type GeneratorOptions } from './generator/generator.ts';
+export { createRandom, type Random } from './generator/random.ts';
+export { createZipf } from './generator/zipf.ts';
+export { InvoiceFileError } from './replay/header.ts';
+export { createReplay, type Replay } from './replay/replay.ts';
+export { formatReplayReport, type ReplayReport } from './replay/report.ts';
+export { type OrderLine, type Work, type WriteBody, type WriteKind, type WriteOf, keyOf } from './write.ts';
