@@ -10,7 +10,9 @@ export const READER_ROLE = 'millrace_reader';
 export async function ensureRoles(database: Database): Promise<void> {
   for (const role of [WRITER_ROLE, READER_ROLE]) {
     await database.query({
-      text: `do $$ begin create role ${role} nologin; exception when duplicate_object or unique_violation then null; end $$`,
+      text: `do $$ begin
+               if not exists (select from pg_roles where rolname = '${role}') then create role ${role} nologin; end if;
+             exception when duplicate_object or unique_violation then null; end $$`,
     });
   }
 }

@@ -19,13 +19,13 @@ export interface Tx {
 
 /** Runs the work and commits. The connection must be destroyed where this throws. @throws PgError, the work's error */
 export async function inTransaction<T>(session: Session, database: string, work: (tx: Tx) => Promise<T>): Promise<T> {
-  const state: TxState = { session, database, failure: undefined, open: true };
+  const state: TxState = { session, database, underWay: new Set(), failure: undefined, open: true };
   await tracked(state, 'begin', session.run({ text: 'begin isolation level read committed' }));
   const result = await work(txOf(state)).catch((error: unknown) => {
     // Of several pipelined statements the first failure is the cause, the others follow from it.
     throw error instanceof PgError ? (state.failure ?? error) : error;
   });
-  await session.settled();
+  while (state.underWay.size > 0) await Promise.allSettled(state.underWay);
   state.open = false;
   if (state.failure !== undefined) throw state.failure;
   await commit(session, database);
@@ -35,6 +35,7 @@ export async function inTransaction<T>(session: Session, database: string, work:
 interface TxState {
   readonly session: Session;
   readonly database: string;
+  readonly underWay: Set<Promise<unknown>>;
   failure: PgError | undefined;
   open: boolean;
 }
@@ -44,18 +45,20 @@ function txOf(state: TxState): Tx {
     query<R>(sql: Statement): Promise<readonly R[]> {
       assert(state.open, 'T1: no statement after the end of its transaction');
       const answer = tracked(state, describe(sql), state.session.run(sql));
-      return attended(answer.then((result) => result.rows as readonly R[]));
+      return attended(state, answer.then((result) => result.rows as readonly R[]));
     },
     copyIn(sql, chunks) {
       assert(state.open, 'T1: no COPY after the end of its transaction');
-      return attended(tracked(state, sql, state.session.copyIn(sql, chunks)));
+      return attended(state, tracked(state, sql, state.session.copyIn(sql, chunks)));
     },
   };
 }
 
-/** The transaction itself attends to every failure (T1): one that the work does not await must not end the process. */
-function attended<T>(answer: Promise<T>): Promise<T> {
-  answer.catch(() => undefined);
+/** T1: the transaction waits for what the work does not await, and its failure does not end the process. */
+function attended<T>({ underWay }: TxState, answer: Promise<T>): Promise<T> {
+  underWay.add(answer);
+  const done = (): void => void underWay.delete(answer);
+  answer.then(done, done);
   return answer;
 }
 

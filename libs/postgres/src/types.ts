@@ -12,9 +12,9 @@ const parsers: ReadonlyMap<number, (text: string) => unknown> = new Map<number, 
 
 /** Given to each pool, so that no other user of pg in the process is affected. */
 export const columnTypes: CustomTypesConfig = {
-  getTypeParser: ((oid: number, format?: 'text' | 'binary') => {
-    if (format === 'binary') return pg.types.getTypeParser(oid, 'binary');
-    return parsers.get(oid) ?? pg.types.getTypeParser(oid, 'text');
+  getTypeParser: ((oid: number, format: 'text' | 'binary' = 'text'): unknown => {
+    const parser = format === 'text' ? parsers.get(oid) : undefined;
+    return parser ?? pg.types.getTypeParser(oid, format);
   }) as CustomTypesConfig['getTypeParser'],
 };
 

@@ -97,8 +97,7 @@ function apply(entry: Entry, state: TurnState, folded: Folded, releasedBy?: Offs
   const name = seenName(entry.record.slot, entry.digest);
   const first = state.seen.get(name);
   if (first) {
-    if (first.bodyHash === entry.bodyHash) folded.duplicates += 1;
-    else folded.journal.push(refusal(entry, entry.command.type, 'idempotency_mismatch', { first: first.offset.toString(), ...released }));
+    countAgain(entry, entry.command.type, first, folded, released);
     return undefined;
   }
   const decision = decide(entry, state.rows);
@@ -107,6 +106,12 @@ function apply(entry: Entry, state: TurnState, folded: Folded, releasedBy?: Offs
   folded.journal.push({ ...journalRow(entry, entry.digest, decision, released), type: entry.command.type });
   if (decision.outcome === 'applied') for (const change of decision.changes) state.rows.change(change);
   return undefined;
+}
+
+/** W6: what came before is a duplicate, and leaves no row; under another body it is refused. */
+function countAgain(entry: Entry, type: string, first: Seen, folded: Folded, released: Facts = {}): void {
+  if (first.bodyHash === entry.bodyHash) folded.duplicates += 1;
+  else folded.journal.push(refusal(entry, type, 'idempotency_mismatch', { first: first.offset.toString(), ...released }));
 }
 
 /** A reducer that throws is our bug, but one record of one key: it parks that key, and the others go on (W8). */
@@ -143,10 +148,7 @@ function park(entry: Entry, reason: string, state: TurnState, folded: Folded): v
 function foldRelease(entry: Entry & { kind: 'release' }, state: TurnState, folded: Folded, byData?: string): void {
   const { record, digest, bodyHash, action } = entry;
   const first = state.seen.get(seenName(record.slot, digest));
-  if (first) {
-    folded.duplicates += 1;
-    return;
-  }
+  if (first) return countAgain(entry, RELEASE_TYPE, first, folded);
   state.seen.set(seenName(record.slot, digest), { bodyHash, offset: record.offset });
   const waiting = state.parked.get(parkedName(record)) ?? [];
   const base = { record, bodyHash, digest, type: RELEASE_TYPE, messages: null };
@@ -162,11 +164,19 @@ function release(waiting: readonly ParkedEntry[], order: { action: ReleaseAction
   for (const [index, { entry }] of waiting.entries()) {
     if (index === RELEASE_RECORDS_MAX) return waiting.slice(index);
     const skipped = index === 0 && order.action === 'skip';
-    if (skipped) folded.journal.push(refusal(entry, typeOf(entry), 'skipped_by_operator', { released_by: order.by.toString() }));
+    if (skipped) skip(entry, order.by, state, folded);
     else if (apply(entry, state, folded, order.by) !== undefined) return waiting.slice(index);
     folded.released.push(entry.record);
   }
   return [];
+}
+
+/** The refusal is the write's outcome for good: under its idempotency key it cannot come again. */
+function skip(entry: Entry, by: Offset, state: TurnState, folded: Folded): void {
+  const row = refusal(entry, typeOf(entry), 'skipped_by_operator', { released_by: by.toString() });
+  if (entry.kind !== 'command') return void folded.journal.push(row);
+  state.seen.set(seenName(entry.record.slot, entry.digest), { bodyHash: entry.bodyHash, offset: entry.record.offset });
+  folded.journal.push({ ...row, digest: entry.digest });
 }
 
 function typeOf(entry: Entry): string {

@@ -8,13 +8,17 @@
 import { PgError, type Database } from '@millrace/postgres';
 import { backoffMs, sleep, type Breaker } from '@millrace/runtime';
 import type { Offset, ShardId, Slot } from '@millrace/write';
-import { REASON_LENGTH_MAX, RELAY_SAVE_INTERVAL_MS, RETRY } from './limits.ts';
+import { evictStalled, type Evicted } from './evict.sql.ts';
+import { REASON_LENGTH_MAX, RELAY_SAVE_INTERVAL_MS, RETRY, STALLED_TURN_MS } from './limits.ts';
 import type { ProcessorMetrics } from './metrics.ts';
 import type { Slice, StreamModel } from './model.ts';
 import { createSliceQueue } from './queue.ts';
 import type { Relay } from './relay.ts';
 import { countRecords, halve, probeOf } from './slices.ts';
 import { onlyEntry, runTurn, type SlotResult, type TurnResult } from './turn.ts';
+
+/** SQLSTATE of a lock that was not to be had in time. */
+const LOCK_NOT_AVAILABLE = '55P03';
 
 export interface LaneInput {
   readonly shard: ShardId;
@@ -69,6 +73,8 @@ export function createLane(input: LaneInput): Lane {
   let flow: 'pause' | 'resume' = 'resume';
   let up = true;
   let busySinceMs: number | undefined;
+  /** Log-append time of the turn under way. */
+  let turnAtMs: number | undefined;
   let wake: (() => void) | undefined;
 
   async function run(): Promise<void> {
@@ -90,9 +96,11 @@ export function createLane(input: LaneInput): Lane {
   }
 
   async function applyAll(slices: readonly Slice[]): Promise<void> {
+    turnAtMs = slices.find((slice) => slice.entries.length > 0)?.entries[0]?.record.atMs;
     await relay.room();
     busySinceMs = Date.now();
     const done = await applyOrHalve(slices);
+    turnAtMs = undefined;
     for (const result of done) report(result);
   }
 
@@ -126,9 +134,10 @@ export function createLane(input: LaneInput): Lane {
         try {
           return reached(await turn(), Date.now());
         } catch (error) {
-          if (!(error instanceof PgError) || !error.retryable) throw error;
+          if (!(error instanceof PgError) || !isWeather(error)) throw error;
           breaker.failed(error);
           down(error, attempt);
+          if (error.sqlState === LOCK_NOT_AVAILABLE) await evict();
         }
       }
       await sleep(Math.max(backoffMs(attempt, RETRY), breaker.retryAfterMs()), signal).catch(() => undefined);
@@ -150,6 +159,12 @@ export function createLane(input: LaneInput): Lane {
     up = false;
     metrics.turnFailed(shard, error, backoffMs(attempt, { ...RETRY, random: () => 1 }));
     regulate();
+  }
+
+  /** Whoever holds the position rows for so long and waits for its client is a process that sleeps. */
+  async function evict(): Promise<void> {
+    const evicted = await input.database.query<Evicted>(evictStalled(STALLED_TURN_MS)).catch(() => []);
+    for (const session of evicted) metrics.evicted(shard, session);
   }
 
   function report({ slots }: TurnResult): void {
@@ -190,7 +205,12 @@ export function createLane(input: LaneInput): Lane {
       put(probeOf(slot));
     },
     drop: (slot) => queue.drop(slot),
-    status: () => ({ records: queue.records(), up, oldestAtMs: queue.oldestAtMs(), busySinceMs }),
+    status: () => ({ records: queue.records(), up, oldestAtMs: turnAtMs ?? queue.oldestAtMs(), busySinceMs }),
     stopped: () => running,
   };
+}
+
+/** W5: an unknown commit is run again, because a turn reads first what became of the one before. */
+function isWeather({ kind }: PgError): boolean {
+  return kind === 'infrastructure' || kind === 'unknown-commit';
 }

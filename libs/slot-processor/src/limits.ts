@@ -23,6 +23,8 @@ export const GAP_SIGHTINGS_MIN = 3;
 export const REASON_LENGTH_MAX = 500;
 /** Infrastructure errors: full jitter up to this. */
 export const RETRY = { baseMs: 50, maxMs: 5_000 } as const;
+/** A transaction that has lasted so long and waits for its client belongs to a process that sleeps. */
+export const STALLED_TURN_MS = 5_000;
 /** How long relay positions may stay unsaved while nothing else is written. */
 export const RELAY_SAVE_INTERVAL_MS = 1_000;
 

@@ -2,11 +2,13 @@
 import type { PgError } from '@millrace/postgres';
 import { Counter, Gauge, Histogram, LATENCY_BUCKETS_SECONDS, type Log, type Registry } from '@millrace/runtime';
 import type { Offset, ShardId, Slot, Stream } from '@millrace/write';
+import type { Evicted } from './evict.sql.ts';
 import type { TurnResult } from './turn.ts';
 
 export interface ProcessorMetrics {
   turn(shard: ShardId, result: TurnResult, tookMs: number): void;
   turnFailed(shard: ShardId, error: PgError, delayMs: number): void;
+  evicted(shard: ShardId, session: Evicted): void;
   halved(shard: ShardId, records: number, reason: string): void;
   poisoned(shard: ShardId, record: { readonly slot: Slot; readonly offset: Offset; readonly key: string }, reason: string): void;
   gap(shard: ShardId, slot: Slot, seen: { readonly expected: Offset; readonly first: Offset }): void;
@@ -15,7 +17,9 @@ export interface ProcessorMetrics {
   relayed(shard: ShardId, events: number): void;
   relayFailed(shard: ShardId, error: unknown, delayMs: number): void;
   relayWaits(shard: ShardId, turns: number): void;
-  lag(shard: ShardId, lag: { readonly records: number; readonly seconds: number }): void;
+  /** What stands on the shard now. */
+  standing(shard: ShardId, now: { readonly lagRecords: number; readonly lagSeconds: number; readonly stoppedSlots: number }): void;
+  parkedKeys(shard: ShardId, keys: number): void;
   lane(shard: ShardId, lane: { readonly records: number; readonly up: boolean }): void;
 }
 
@@ -25,16 +29,18 @@ export function createProcessorMetrics({ stream, log, registry }: { stream: Stre
   const records = new Counter({ name: 'millrace_records_total', help: 'Records that a shard took, by type and outcome.', labelNames: [...labelNames, 'type', 'outcome'], registers });
   const duplicates = new Counter({ name: 'millrace_duplicates_total', help: 'Records that were applied before, under the same digest and body.', labelNames, registers });
   const parked = new Counter({ name: 'millrace_parked_total', help: 'Records parked with their key.', labelNames, registers });
+  const parkedKeys = new Gauge({ name: 'millrace_parked_keys', help: 'Keys that wait for an operator.', labelNames, registers });
   const turnRecords = new Histogram({ name: 'millrace_turn_records', help: 'Records in one transaction.', labelNames, buckets: [1, 4, 16, 64, 256, 1024, 2048, 4096], registers });
   const turnSeconds = new Histogram({ name: 'millrace_turn_seconds', help: 'From the first lock to the commit.', labelNames, buckets: LATENCY_BUCKETS_SECONDS, registers });
   const failures = new Counter({ name: 'millrace_turn_failures_total', help: 'Turns that were rolled back or whose commit is unknown, by kind.', labelNames: [...labelNames, 'kind'], registers });
+  const evictions = new Counter({ name: 'millrace_evictions_total', help: 'Stalled sessions ended because they held position rows.', labelNames, registers });
   const gaps = new Counter({ name: 'millrace_gaps_total', help: 'Batches that began behind the position; the slot was sought back.', labelNames, registers });
-  const lostSlots = new Gauge({ name: 'millrace_slots_stopped', help: "Slots stopped because the log no longer holds what the shard needs next. Must be 0.", labelNames, registers });
+  const stoppedSlots = new Gauge({ name: 'millrace_slots_stopped', help: "Slots stopped because the log no longer holds what the shard needs next. Must be 0.", labelNames, registers });
   const events = new Counter({ name: 'millrace_relayed_total', help: 'Events published from the journal.', labelNames, registers });
   const relayFailures = new Counter({ name: 'millrace_relay_failures_total', help: 'Publications that will be tried again.', labelNames, registers });
   const backlog = new Gauge({ name: 'millrace_relay_backlog_turns', help: 'Committed turns whose events are not in Kafka yet.', labelNames, registers });
   const lagRecords = new Gauge({ name: 'millrace_lag_records', help: 'Records in the log that are not applied.', labelNames, registers });
-  const lagSeconds = new Gauge({ name: 'millrace_lag_seconds', help: 'Age of the oldest record that is fetched and not applied. Alarm long before the retention of the topic.', labelNames, registers });
+  const lagSeconds = new Gauge({ name: 'millrace_lag_seconds', help: 'Age of the oldest record that is not applied, or how long the shard lags as this process saw it. Alarm long before the retention of the topic.', labelNames, registers });
   const waiting = new Gauge({ name: 'millrace_lane_records', help: 'Records that wait in memory for the shard.', labelNames, registers });
   const up = new Gauge({ name: 'millrace_shard_up', help: '1 where the last turn reached the shard, 0 where its slots are paused.', labelNames, registers });
 
@@ -52,6 +58,10 @@ export function createProcessorMetrics({ stream, log, registry }: { stream: Stre
       failures.inc({ stream, shard, kind: error.kind });
       log.warn({ shard, kind: error.kind, sqlState: error.sqlState, reason: error.message, delayMs }, 'turn failed; its slots pause and it is tried again');
     },
+    evicted(shard, session) {
+      evictions.inc({ stream, shard });
+      log.warn({ shard, backend: session.pid, application: session.application, ended: session.ended }, 'a stalled session held the positions of this shard; it was ended, its turn is rolled back');
+    },
     halved(shard, count, reason) {
       log.warn({ shard, records: count, reason }, 'the shard refused a turn as data; halving it to find the record');
     },
@@ -63,7 +73,6 @@ export function createProcessorMetrics({ stream, log, registry }: { stream: Stre
       log.info({ shard, slot, expected: String(expected), first: String(first) }, 'batch begins behind the position; seeking back');
     },
     lost(shard, slot, { position, logStart, logEnd }) {
-      lostSlots.inc({ stream, shard });
       log.error(
         { shard, stream, slot, position: String(position), logStart: String(logStart), logEnd: String(logEnd) },
         'the log does not hold the next record of this slot: the slot is stopped; restore the topic from a mirror, or the shard from a backup',
@@ -78,10 +87,12 @@ export function createProcessorMetrics({ stream, log, registry }: { stream: Stre
       log.warn({ shard, reason: String(error), delayMs }, 'events are not published yet; trying again');
     },
     relayWaits: (shard, turns) => backlog.set({ stream, shard }, turns),
-    lag(shard, lag) {
-      lagRecords.set({ stream, shard }, lag.records);
-      lagSeconds.set({ stream, shard }, lag.seconds);
+    standing(shard, now) {
+      lagRecords.set({ stream, shard }, now.lagRecords);
+      lagSeconds.set({ stream, shard }, now.lagSeconds);
+      stoppedSlots.set({ stream, shard }, now.stoppedSlots);
     },
+    parkedKeys: (shard, keys) => parkedKeys.set({ stream, shard }, keys),
     lane(shard, lane) {
       waiting.set({ stream, shard }, lane.records);
       up.set({ stream, shard }, lane.up ? 1 : 0);

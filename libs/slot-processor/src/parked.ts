@@ -1,9 +1,8 @@
 /** What an operator sees and does of parked keys. A release is a record of the stream, in its key's order. */
 import type { OutgoingRecord } from '@millrace/kafka';
 import type { Database } from '@millrace/postgres';
-import { slotOf } from '@millrace/ring';
 import { encodeWrite, INTERNAL_KEY_PREFIX, RELEASE_TYPE } from '@millrace/wire';
-import type { Offset, Slot, Stream } from '@millrace/write';
+import { must, type Offset, type Slot, type Stream } from '@millrace/write';
 import type { ReleaseAction } from './model.ts';
 
 export interface ParkedKeySummary {
@@ -38,6 +37,16 @@ export async function listParked(database: Database, limit: number): Promise<rea
   });
 }
 
+/** How many keys of a stream are parked on a shard. */
+export async function countParkedKeys(database: Database, stream: Stream): Promise<number> {
+  const rows = await database.query<{ keys: bigint }>({
+    name: 'parked-count',
+    text: 'select count(*) as keys from (select distinct slot, key from parked where stream = $1) k',
+    values: [stream],
+  });
+  return Number(must(rows[0], 'a count is one row').keys);
+}
+
 /** The waiting records of a key, oldest first; at most `limit`. */
 export async function showParked(database: Database, { key, limit }: { key: string; limit: number }): Promise<readonly ParkedRecord[]> {
   return database.query<ParkedRecord>({
@@ -47,10 +56,13 @@ export async function showParked(database: Database, { key, limit }: { key: stri
   });
 }
 
-/** The record that releases a key. `id` names this order of the operator: the same id twice is one release. */
-export function releaseRecord(order: { key: string; action: ReleaseAction; id: string; slots: number }): OutgoingRecord {
+/**
+ * The record that releases a key, in the slot where it is parked. `id` names this order of the operator: the same id
+ * twice is one release.
+ */
+export function releaseRecord(order: { slot: Slot; key: string; action: ReleaseAction; id: string }): OutgoingRecord {
   return {
-    slot: slotOf(order.key, order.slots),
+    slot: order.slot,
     key: order.key,
     value: encodeWrite({ type: RELEASE_TYPE, idempotencyKey: `${INTERNAL_KEY_PREFIX}release-${order.id}`, data: { action: order.action } }),
   };

@@ -14,6 +14,7 @@ import { continueFrom, type Gap } from './continuity.ts';
 import { createLane, type Lane } from './lane.ts';
 import { createProcessorMetrics } from './metrics.ts';
 import type { LoggedRecord, StreamModel } from './model.ts';
+import { countParkedKeys } from './parked.ts';
 import { readRecord } from './read.ts';
 import { createRelay, type Publishers, type Relay } from './relay.ts';
 import { sliceOf } from './slices.ts';
@@ -46,6 +47,9 @@ interface SlotState {
   applied: Offset | undefined;
   highWatermark: bigint | undefined;
   gap: Gap | undefined;
+  /** Since when records wait that are not applied, as far as this process saw. */
+  laggingSinceMs: number | undefined;
+  /** The log does not hold the next record. */
   stopped: boolean;
 }
 
@@ -55,7 +59,7 @@ interface ShardParts {
 }
 
 const BREAKER_RESET_MS = 1_000;
-const COMMIT_INTERVAL_MS = 2_000;
+const TICK_MS = 2_000;
 const ELSEWHERE_RETRY_MS = 250;
 const LOG_ENDS_RETRY_MS = 1_000;
 /** A turn that makes no progress for so long means that the process is stuck: statements time out far earlier. */
@@ -101,7 +105,7 @@ export function createSlotProcessor(input: SlotProcessorInput): SlotProcessor {
 
   function place(slot: Slot): void {
     const { lane } = partsOf(ownerOf(topology.current(), slot));
-    slots.set(slot, { lane, expected: undefined, applied: undefined, highWatermark: undefined, gap: undefined, stopped: false });
+    slots.set(slot, { lane, expected: undefined, applied: undefined, highWatermark: undefined, gap: undefined, laggingSinceMs: undefined, stopped: false });
     lane.probe(slot);
   }
 
@@ -205,21 +209,23 @@ export function createSlotProcessor(input: SlotProcessorInput): SlotProcessor {
     await consumer.commit(offsets.filter(({ offset }) => offset > 0n));
   }
 
-  function measure(): void {
-    const now = Date.now();
+  async function measure(): Promise<void> {
+    const ends = await logEnds();
+    for (const [slot, state] of slots) state.highWatermark = ends.get(slot)?.high ?? state.highWatermark;
+    const nowMs = Date.now();
     for (const [shard, { lane }] of shards) {
-      const { oldestAtMs } = lane.status();
       const own = [...slots.values()].filter((state) => state.lane === lane);
-      const records = own.reduce((sum, { applied, highWatermark }) => sum + (applied === undefined || highWatermark === undefined ? 0 : Math.max(0, Number(highWatermark - applied))), 0);
-      metrics.lag(shard, { records, seconds: oldestAtMs === undefined ? 0 : Math.max(0, (now - oldestAtMs) / 1000) });
+      metrics.standing(shard, standingOf(lane, own, nowMs));
+      metrics.parkedKeys(shard, await countParkedKeys(input.shards.get(shard), model.stream));
     }
   }
 
   const relayStop = new AbortController();
-  const timer = setInterval(() => {
-    measure();
-    void commit();
-  }, COMMIT_INTERVAL_MS);
+  const ticking = every(TICK_MS, signal, async () => {
+    await commit();
+    // A shard or a broker that does not answer keeps its last figures; its lane tells that it is down.
+    await measure().catch((error: unknown) => log.debug({ error }, 'not measured'));
+  });
 
   return {
     async start() {
@@ -227,9 +233,9 @@ export function createSlotProcessor(input: SlotProcessorInput): SlotProcessor {
       await consumer.start();
     },
     async stop() {
-      clearInterval(timer);
       consumer.pause(slots.keys());
       stopping.abort(new Error('the slot processor stops'));
+      await ticking;
       for (const { lane } of shards.values()) await lane.stopped();
       for (const { relay } of shards.values()) {
         await relay.drain();
@@ -259,6 +265,27 @@ export function createSlotProcessor(input: SlotProcessorInput): SlotProcessor {
 
 function loggedRecord(slot: Slot, record: SlotBatch['records'][number]): LoggedRecord {
   return { slot, offset: record.offset, key: record.key?.toString('utf8') ?? '', value: record.value, atMs: record.timestampMs };
+}
+
+/** Does the work again and again, a pause after each, until the signal aborts. */
+async function every(pauseMs: number, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+  while (!signal.aborted) {
+    await sleep(pauseMs, signal).then(work).catch(() => undefined);
+  }
+}
+
+/** How far a shard is behind, from the slots of this process. */
+function standingOf(lane: Lane, own: readonly SlotState[], nowMs: number): { lagRecords: number; lagSeconds: number; stoppedSlots: number } {
+  let lagRecords = 0;
+  let sinceMs = lane.status().oldestAtMs ?? nowMs;
+  for (const state of own) {
+    const { applied, highWatermark } = state;
+    const lag = applied === undefined || highWatermark === undefined ? 0 : Math.max(0, Number(highWatermark - applied));
+    lagRecords += lag;
+    state.laggingSinceMs = lag === 0 ? undefined : (state.laggingSinceMs ?? nowMs);
+    if (lane.status().oldestAtMs === undefined) sinceMs = Math.min(sinceMs, state.laggingSinceMs ?? nowMs);
+  }
+  return { lagRecords, lagSeconds: Math.max(0, (nowMs - sinceMs) / 1000), stoppedSlots: own.filter(({ stopped }) => stopped).length };
 }
 
 /** Calls that come while one is about to start share it: 64 slots that find their positions together ask once. */

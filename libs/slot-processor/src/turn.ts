@@ -149,19 +149,19 @@ async function loadParked(tx: Tx, { model, slots }: TurnInput, { claim, entries 
   return parked;
 }
 
-/** All at once down the connection: the statements are pipelined in this order, and the commit waits for every answer. */
+/** COPYs one after the other, then the rest in one round trip; the commit waits for every answer. */
 async function store(tx: Tx, { model, relayedOf }: TurnInput, turn: { results: readonly SlotResult[]; folded: Folded; state: TurnState }): Promise<void> {
   const { folded, state, results } = turn;
-  const statements: Promise<unknown>[] = [];
-  if (folded.journal.length > 0) statements.push(tx.copyIn(COPY_JOURNAL, folded.journal.map((row) => copyJournalLine(model.stream, row))));
-  for (const { table, added, changed } of state.rows.dirty()) {
-    if (added.length > 0) statements.push(tx.copyIn(copyRowsSql(table), added.map((row) => copyRowLine(table, row))));
-    if (changed.length > 0) statements.push(tx.query(updateRows(table, changed)));
+  const dirty = state.rows.dirty();
+  if (folded.journal.length > 0) await tx.copyIn(COPY_JOURNAL, folded.journal.map((row) => copyJournalLine(model.stream, row)));
+  for (const { table, added } of dirty) {
+    if (added.length > 0) await tx.copyIn(copyRowsSql(table), added.map((row) => copyRowLine(table, row)));
   }
-  if (folded.parked.length > 0) statements.push(tx.copyIn(COPY_PARKED, folded.parked.map((row) => copyParkedLine(model.stream, row))));
-  if (folded.released.length > 0) statements.push(tx.query(deleteParked(model.stream, folded.released)));
-  statements.push(tx.query(advancePositions(model.stream, advanced(results, relayedOf))));
-  await Promise.all(statements);
+  if (folded.parked.length > 0) await tx.copyIn(COPY_PARKED, folded.parked.map((row) => copyParkedLine(model.stream, row)));
+  const statements = dirty.filter(({ changed }) => changed.length > 0).map(({ table, changed }) => updateRows(table, changed));
+  if (folded.released.length > 0) statements.push(deleteParked(model.stream, folded.released));
+  statements.push(advancePositions(model.stream, advanced(results, relayedOf)));
+  await Promise.all(statements.map((statement) => tx.query(statement)));
 }
 
 function advanced(results: readonly SlotResult[], relayedOf: (slot: Slot) => Offset): readonly NextPosition[] {

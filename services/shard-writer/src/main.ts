@@ -1,14 +1,15 @@
 /** The shard-writer: runs stream `writes` through the slot processor. */
 import { createKafka, createLaneMetrics, createLanes, waitForKafka } from '@millrace/kafka';
 import { createDatabase } from '@millrace/postgres';
-import { createLog, createRegistry, run, startOpsServer } from '@millrace/runtime';
-import { createSlotProcessor } from '@millrace/slot-processor';
+import { createLog, createRegistry, run, startOpsServer, type Health } from '@millrace/runtime';
+import { createSlotProcessor, type SlotProcessor } from '@millrace/slot-processor';
 import { createShards, createTopologyFollower } from '@millrace/topology';
 import { topicNames } from '@millrace/wire';
 import { configOf } from './config.ts';
 import { CONTROL_POOL, DRAIN_TIMEOUT_MS, OUTCOME_LANES, SHARD_POOL } from './limits.ts';
 import { writesModel } from './model.ts';
 
+const STARTING: Health = { live: [], ready: [{ name: 'start', ok: false, detail: 'waits for the topology and for Kafka' }] };
 const config = configOf(process.env);
 const log = createLog({ name: config.instance, level: config.logLevel });
 
@@ -19,6 +20,9 @@ await run({
   async start(life) {
     const registry = createRegistry();
     const topics = topicNames(config.topicPrefix);
+    let processor: SlotProcessor | undefined;
+    const ops = await startOpsServer({ ...config.ops, registry, health: () => processor?.health() ?? STARTING, log });
+    life.onDrain('ops', () => ops.close());
     const control = createDatabase({ ...CONTROL_POOL, url: config.controlUrl, applicationName: config.instance, name: 'control', log, registry });
     life.onDrain('control database', () => control.end());
     const topology = await createTopologyFollower({ control, log, signal: life.signal });
@@ -31,7 +35,7 @@ await run({
     const outcomes = await createLanes({ kafka, topic: topics.outcomes, log, metrics: createLaneMetrics({ topic: topics.outcomes, registry }), limits: OUTCOME_LANES });
     life.onDrain('outcomes', () => outcomes.close());
 
-    const processor = createSlotProcessor({
+    processor = createSlotProcessor({
       model: writesModel,
       kafka,
       groupId: config.groupId,
@@ -43,9 +47,7 @@ await run({
       registry,
       onFatal: life.fail,
     });
-    const ops = await startOpsServer({ ...config.ops, registry, health: () => processor.health(), log });
-    life.onDrain('ops', () => ops.close());
-    life.onDrain('slot processor', () => processor.stop());
+    life.onDrain('slot processor', processor.stop);
     await processor.start();
   },
 });
