@@ -1,0 +1,52 @@
+/**
+ * The writes that this process acknowledged lately, by digest.
+ *
+ * A retry within that time gets the same receipt without another record, and the same key with another body is
+ * refused here already. It is a short memory: the shard's journal is the one that never forgets (W6).
+ *
+ * Two generations make it cheap: the young one takes what comes, and what is found in the old one moves up; when the
+ * young one is full, the old one is forgotten. So at least `max / 2` of the last used writes are known, and no write
+ * costs more than two look-ups.
+ */
+import { assert, type BodyHash, type Digest, type Offset } from '@millrace/write';
+
+export interface RecentWrite {
+  readonly bodyHash: BodyHash;
+  readonly receipt: string;
+  readonly offset: Offset;
+}
+
+export interface RecentWrites {
+  find(digest: Digest): RecentWrite | undefined;
+  add(digest: Digest, write: RecentWrite): void;
+  size(): number;
+}
+
+/** Remembers at most `max` writes. */
+export function createRecentWrites(max: number): RecentWrites {
+  assert(max >= 2, 'each generation holds a write');
+  const generationMax = Math.floor(max / 2);
+  let young = new Map<Digest, RecentWrite>();
+  let old = new Map<Digest, RecentWrite>();
+
+  function add(digest: Digest, write: RecentWrite): void {
+    if (young.size >= generationMax && !young.has(digest)) {
+      old = young;
+      young = new Map();
+    }
+    young.set(digest, write);
+  }
+
+  function find(digest: Digest): RecentWrite | undefined {
+    const write = young.get(digest);
+    if (write !== undefined) return write;
+    const older = old.get(digest);
+    if (older !== undefined) {
+      old.delete(digest);
+      add(digest, older);
+    }
+    return older;
+  }
+
+  return { find, add, size: () => young.size + old.size };
+}
