@@ -1,0 +1,577 @@
+/** The gateway on real Kafka and Postgres. The writer's part is played by the test, row by row. */
+import { createHash, randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { request, type IncomingHttpHeaders } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { createKafka, readTopic, topicOffsets, waitForKafka, type KafkaClient } from '@millrace/kafka';
+import { startBroker, startPostgres, type Broker, type Postgres } from '@millrace/local-cluster';
+import { createDatabase, type Database } from '@millrace/postgres';
+import { slotOf } from '@millrace/ring';
+import { createLog, type Life } from '@millrace/runtime';
+import { createShards, type Shards } from '@millrace/topology';
+import { decodeReceipt, digestOf, encodeReceipt, routingKey, type Digest, type Offset, type Receipt, type ShardId, type Slot, type Tenant } from '@millrace/write';
+import { startGateway, type Gateway } from '../../services/ingest-gateway/src/gateway.ts';
+import { limits } from '../../services/ingest-gateway/src/limits.ts';
+import { establish } from '../../services/ring-manager/src/establish.ts';
+
+const SLOTS = 8;
+const DEMO = 'demo' as Tenant;
+const POOL = { applicationName: 'test', poolMax: 2, statementTimeoutMs: 30_000, idleInTransactionTimeoutMs: 30_000, connectTimeoutMs: 5_000 };
+const log = createLog({ name: 'test', level: 'fatal' });
+const dir = mkdtempSync(join(tmpdir(), 'millrace-gateway-'));
+
+let broker: Broker;
+let postgres: Postgres;
+let kafka: KafkaClient;
+let shards: Shards;
+let control: Database;
+let gateway: Gateway;
+let life: TestLife;
+
+/** What `run` gives a process, without the process. */
+interface TestLife extends Life {
+  drain(): Promise<void>;
+}
+
+function createLife(): TestLife {
+  const abort = new AbortController();
+  const steps: (() => Promise<void> | void)[] = [];
+  return {
+    signal: abort.signal,
+    onDrain: (_name, close) => void steps.push(close),
+    fail: (error) => {
+      throw error;
+    },
+    async drain() {
+      abort.abort(new Error('drain'));
+      for (const close of steps.splice(0).reverse()) await close();
+    },
+  };
+}
+
+beforeAll(async () => {
+  [broker, postgres] = await Promise.all([startBroker({ dir: join(dir, 'kafka') }), startPostgres({ dir: join(dir, 'postgres'), durable: false })]);
+  const urlOf = (database: string): string => Object.assign(new URL(postgres.url), { pathname: `/${database}` }).href;
+  const root = createDatabase({ ...POOL, name: 'root', url: postgres.url, log });
+  for (const name of ['control', 'shard_a', 'shard_b']) await root.query({ text: `create database ${name}` });
+  await root.end();
+  const files = { shards: join(dir, 'shards.json'), keys: join(dir, 'keys.json') };
+  writeFileSync(files.shards, JSON.stringify({ a: urlOf('shard_a'), b: urlOf('shard_b') }));
+  writeFileSync(files.keys, JSON.stringify({ keys: [keyOf('demo-key', 'demo'), keyOf('other-key', 'other')] }));
+  kafka = createKafka({ brokers: [broker.address], clientId: 'test', log });
+  await waitForKafka({ kafka, signal: AbortSignal.timeout(60_000), log });
+  control = createDatabase({ ...POOL, name: 'control', url: urlOf('control'), log });
+  shards = createShards({ file: files.shards, log, settings: POOL });
+  await establish({ control, shards, kafka, topicPrefix: '', slots: SLOTS, replicationFactor: 1, minInsync: 1, log });
+  life = createLife();
+  gateway = await startGateway({
+    config: {
+      host: '127.0.0.1', port: 0, opsHost: '127.0.0.1', opsPort: 0, brokers: [broker.address], topicPrefix: '', controlUrl: urlOf('control'),
+      shardsFile: files.shards, apiKeysFile: files.keys, logLevel: 'fatal', instance: 'gateway',
+    },
+    log,
+    life,
+  });
+});
+
+afterAll(async () => {
+  await life?.drain();
+  await Promise.all([shards?.end(), control?.end()]);
+  await Promise.all([broker?.stop(), postgres?.stop()]);
+  rmSync(dir, { recursive: true, force: true });
+});
+
+function keyOf(key: string, tenant: string): { sha256: string; tenant: string } {
+  return { sha256: createHash('sha256').update(key).digest('hex'), tenant };
+}
+
+interface Reply {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly text: string;
+  readonly json: { readonly [field: string]: unknown };
+}
+
+interface Ask {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string | undefined>>;
+  readonly body?: string | Buffer;
+  readonly key?: string;
+}
+
+function ask(path: string, { method = 'GET', headers = {}, body, key = 'demo-key' }: Ask = {}): Promise<Reply> {
+  const sent = Object.entries({ authorization: `Bearer ${key}`, ...headers }).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  return new Promise((resolve, reject) => {
+    const req = request(gateway.url + path, { method, headers: Object.fromEntries(sent), agent: false }, (res) => {
+      const chunks: Buffer[] = [];
+      res.on('data', (chunk: Buffer) => chunks.push(chunk));
+      res.on('end', () => {
+        const text = Buffer.concat(chunks).toString('utf8');
+        const isJson = /json(;|$)/.test(res.headers['content-type'] ?? '') && !/ndjson/.test(res.headers['content-type'] ?? '');
+        resolve({ status: res.statusCode ?? 0, headers: res.headers, text, json: isJson ? (JSON.parse(text) as Reply['json']) : {} });
+      });
+    });
+    req.on('error', reject);
+    req.end(body);
+  });
+}
+
+function post(path: string, body: unknown, options: Ask & { readonly idempotencyKey?: string } = {}): Promise<Reply> {
+  const { idempotencyKey = randomUUID(), headers = {}, ...rest } = options;
+  const text = typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body);
+  return ask(path, { method: 'POST', ...rest, body: text, headers: { 'content-type': 'application/json', 'idempotency-key': idempotencyKey, ...headers } });
+}
+
+async function bulk(lines: readonly string[]): Promise<{ readonly receipt?: string; readonly error?: { readonly code: string } }[]> {
+  const reply = await ask('/v1/writes', { method: 'POST', body: lines.join('\n'), headers: { 'content-type': 'application/x-ndjson' } });
+  expect(reply.status).toBe(200);
+  return reply.text.trimEnd().split('\n').map((line) => JSON.parse(line) as { receipt?: string });
+}
+
+/** What a raw connection answers until the server closes it. */
+function raw(text: string | Buffer, { end = false } = {}): Promise<string> {
+  const { hostname, port } = new URL(gateway.url);
+  return new Promise((resolve, reject) => {
+    let answer = '';
+    const socket = connect(Number(port), hostname, () => {
+      socket.write(text);
+      if (end) socket.end();
+    });
+    socket.on('data', (chunk: Buffer) => (answer += chunk.toString('latin1')));
+    socket.on('close', () => resolve(answer));
+    socket.on('error', reject);
+  });
+}
+
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+async function highOf(slot: number): Promise<Offset> {
+  const offsets = await topicOffsets({ kafka, topic: 'writes' });
+  return offsets.find((one) => one.slot === slot)!.high as Offset;
+}
+
+async function stored(): Promise<bigint> {
+  return (await topicOffsets({ kafka, topic: 'writes' })).reduce((sum, { high }) => sum + high, 0n);
+}
+
+const openAccount = (account: string, options?: Ask & { readonly idempotencyKey?: string }): Promise<Reply> => post('/v1/accounts', { account, currency: 'GBP' }, options);
+const receiptIn = (reply: Reply): Receipt => decodeReceipt(DEMO, String(reply.json['receipt']))!;
+const shardOf = async (slot: number): Promise<Database> => {
+  for (const id of shards.ids()) {
+    const held = await shards.get(id).query({ text: `select 1 from slot where slot = $1 and state in ('ACTIVE', 'MOVING')`, values: [slot] });
+    if (held.length > 0) return shards.get(id);
+  }
+  throw new Error(`no shard holds slot ${slot}`);
+};
+
+interface Applied {
+  readonly outcome?: 'applied' | 'refused';
+  readonly detail?: object;
+  readonly key: string;
+  /** Further statements of the same transaction. */
+  readonly also?: readonly { readonly text: string; readonly values: readonly unknown[] }[];
+}
+
+/** Plays the writer: the journal row, the position and what else the write does, in one transaction. */
+async function apply({ slot, offset, digest }: Receipt, { outcome = 'applied', detail, key, also = [] }: Applied): Promise<void> {
+  await (await shardOf(slot)).transaction(async (tx) => {
+    for (const sql of also) await tx.query(sql);
+    await tx.query({
+      text: `insert into journal (slot, stream, "offset", body_hash, at_ms, digest, outcome, key, type, detail) values ($1, 'writes', $2, 0, 1700000000000, $3, $4, $5, 'account.open', $6)`,
+      values: [slot, offset, digest, outcome, key, detail ? JSON.stringify(detail) : null],
+    });
+    await tx.query({ text: `update position set next_offset = greatest(next_offset, $2) where stream = 'writes' and slot = $1`, values: [slot, offset + 1n] });
+  });
+}
+
+const accountRow = (slot: number, account: string, balance: bigint): { text: string; values: readonly unknown[] } => ({
+  text: `insert into account (slot, key, currency, balance, held) values ($1, $2, 'GBP', $3, 5) on conflict (slot, key) do update set balance = excluded.balance`,
+  values: [slot, routingKey(DEMO, account), balance],
+});
+
+describe('a single write', () => {
+  test('is answered with a receipt of the place where Kafka holds it', async () => {
+    const account = `acc-${randomUUID()}`;
+    const reply = await openAccount(account, { idempotencyKey: 'first' });
+    expect(reply.status).toBe(202);
+    expect(reply.json).toEqual({ receipt: expect.any(String), status: 'accepted' });
+    expect(reply.headers['location']).toBe(`/v1/writes/${String(reply.json['receipt'])}`);
+    const receipt = receiptIn(reply);
+    expect(receipt.slot).toBe(slotOf(routingKey(DEMO, account), SLOTS));
+    const found: string[] = [];
+    await readTopic({
+      kafka,
+      topic: 'writes',
+      signal: AbortSignal.timeout(30_000),
+      onRecords: (slot, records) => {
+        for (const { offset, key, value } of records) if (slot === receipt.slot && offset === receipt.offset) found.push(`${key} ${value}`);
+      },
+    });
+    expect(found).toEqual([`demo/${account} {"type":"account.open","idempotency_key":"first","data":{"account":"${account}","currency":"GBP"}}`]);
+  });
+
+  test('a retry gets the same receipt and stores nothing; another body under its key is a mismatch', async () => {
+    const account = `acc-${randomUUID()}`;
+    const first = await openAccount(account, { idempotencyKey: 'same' });
+    const before = await stored();
+    const again = await post('/v1/accounts', ` { "currency" : "GBP", "account" : "${account}" } `, { idempotencyKey: 'same' });
+    expect(again).toMatchObject({ status: 202, json: first.json });
+    const other = await post('/v1/accounts', { account, currency: 'USD' }, { idempotencyKey: 'same' });
+    expect(other).toMatchObject({ status: 409, json: { code: 'idempotency_mismatch', receipt: first.json['receipt'] } });
+    expect(await stored()).toBe(before);
+  });
+
+  test('the same key of another account or tenant is another write', async () => {
+    const account = `acc-${randomUUID()}`;
+    const replies = [
+      await openAccount(account, { idempotencyKey: 'shared' }),
+      await openAccount(`${account}-2`, { idempotencyKey: 'shared' }),
+      await openAccount(account, { idempotencyKey: 'shared', key: 'other-key' }),
+    ];
+    expect(new Set(replies.map(({ json }) => json['receipt'])).size).toBe(3);
+  });
+
+  test('waits for its outcome where the client prefers that', async () => {
+    const account = `acc-${randomUUID()}`;
+    const key = routingKey(DEMO, account);
+    const slot = slotOf(key, SLOTS);
+    const offset = await highOf(slot);
+    const waiting = openAccount(account, { idempotencyKey: 'waits', headers: { prefer: 'wait=20' } });
+    await until(async () => (await highOf(slot)) > offset);
+    await apply({ slot, offset, digest: digestOf(key, 'waits') }, { key, outcome: 'refused', detail: { code: 'account_exists' } });
+    const reply = await waiting;
+    expect(reply).toMatchObject({ status: 200, json: { status: 'refused', code: 'account_exists', outcome: { code: 'account_exists' } } });
+    expect(reply.headers['preference-applied']).toBe('wait');
+  });
+
+  test('is accepted where the outcome does not come in the time that the client gives', async () => {
+    expect(await openAccount(`acc-${randomUUID()}`, { headers: { prefer: 'wait=1' } })).toMatchObject({ status: 202, json: { status: 'accepted' } });
+  });
+
+  test('a client that expects 100-continue gets it before it sends, or the refusal', async () => {
+    const continued = await new Promise<boolean>((resolve, reject) => {
+      const req = request(`${gateway.url}/v1/accounts`, {
+        method: 'POST',
+        agent: false,
+        headers: { authorization: 'Bearer demo-key', 'idempotency-key': randomUUID(), 'content-type': 'application/json', expect: '100-continue' },
+      });
+      let told = false;
+      req.on('continue', () => {
+        told = true;
+        req.end(JSON.stringify({ account: 'acc-continue', currency: 'GBP' }));
+      });
+      req.on('response', (res) => resolve(told && res.statusCode === 202));
+      req.on('error', reject);
+      req.flushHeaders();
+    });
+    expect(continued).toBe(true);
+    const refused = await raw('POST /v1/accounts HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n');
+    expect(refused).toMatch(/^HTTP\/1\.1 401 /);
+  });
+});
+
+describe('bad input', () => {
+  const deposit = '/v1/accounts/acc-bad/deposits';
+  const good = { amount: '1.00', currency: 'GBP' };
+  const nested = (depth: number): string => `{"amount":${'['.repeat(depth)}${']'.repeat(depth)}}`;
+  const bad: readonly (readonly [string, () => Promise<Reply>, number, string])[] = [
+    ['malformed JSON', () => post(deposit, '{"amount": "1.00"'), 400, 'malformed_json'],
+    ['no JSON at all', () => post(deposit, 'amount=1'), 400, 'malformed_json'],
+    ['an array', () => post(deposit, '[]'), 400, 'invalid_body'],
+    ['null', () => post(deposit, 'null'), 400, 'invalid_body'],
+    ['no body', () => post(deposit, ''), 400, 'invalid_body'],
+    ['an amount that is a number', () => post(deposit, { ...good, amount: 1 }), 400, 'invalid_body'],
+    ['a negative amount', () => post(deposit, { ...good, amount: '-1.00' }), 400, 'invalid_body'],
+    ['a zero amount', () => post(deposit, { ...good, amount: '0.00' }), 400, 'invalid_body'],
+    ['an amount with an exponent', () => post(deposit, { ...good, amount: '1e3' }), 400, 'invalid_body'],
+    ['an amount over the range', () => post(deposit, { ...good, amount: '92233720368547758.08' }), 400, 'invalid_body'],
+    ['an amount of a thousand digits', () => post(deposit, { ...good, amount: '9'.repeat(1000) }), 400, 'invalid_body'],
+    ['too many digits for the currency', () => post(deposit, { ...good, amount: '1.001' }), 400, 'invalid_body'],
+    ['digits in yen', () => post(deposit, { amount: '1.0', currency: 'JPY' }), 400, 'invalid_body'],
+    ['an unknown currency', () => post(deposit, { ...good, currency: 'XXX' }), 400, 'invalid_body'],
+    ['a currency in lower case', () => post(deposit, { ...good, currency: 'gbp' }), 400, 'invalid_body'],
+    ['a surplus field', () => post(deposit, { ...good, surplus: true }), 400, 'invalid_body'],
+    ['__proto__', () => post(deposit, '{"amount":"1.00","currency":"GBP","__proto__":{"admin":true}}'), 400, 'invalid_body'],
+    ['__proto__ in disguise', () => post(deposit, '{"amount":"1.00","currency":"GBP","\\u005f_proto__":{"admin":true}}'), 400, 'invalid_body'],
+    ['constructor', () => post(deposit, '{"amount":"1.00","currency":"GBP","constructor":{"prototype":{}}}'), 400, 'invalid_body'],
+    ['NUL in a string', () => post(deposit, { ...good, reference: 'a\0b' }), 400, 'invalid_body'],
+    ['a lone surrogate', () => post(deposit, '{"amount":"1.00","currency":"GBP","reference":"\\ud800"}'), 400, 'invalid_body'],
+    ['bad UTF-8', () => post(deposit, Buffer.from([...Buffer.from('{"amount":"'), 0xc3, 0x28, ...Buffer.from('"}')])), 400, 'malformed_json'],
+    ['deep nesting', () => post(deposit, nested(100_000)), 400, 'invalid_body'],
+    ['deep nesting without end', () => post(deposit, '['.repeat(500_000)), 400, 'invalid_body'],
+    ['a body over the limit', () => post(deposit, `{"reference":"${'x'.repeat(limits.bodyBytesMax)}"}`), 413, 'body_too_large'],
+    ['a chunked body over the limit', () => post(deposit, 'x'.repeat(limits.bodyBytesMax + 1), { headers: { 'transfer-encoding': 'chunked' } }), 413, 'body_too_large'],
+    ['an id with a slash', () => post('/v1/accounts/a%2Fb/deposits', good), 400, 'invalid_body'],
+    ['an id with a NUL', () => post('/v1/accounts/a%00/deposits', good), 400, 'invalid_body'],
+    ['an id that cannot be decoded', () => post('/v1/accounts/%zz/deposits', good), 400, 'invalid_parameter'],
+    ['an id that is too long', () => post(`/v1/accounts/${'a'.repeat(65)}/deposits`, good), 400, 'invalid_body'],
+    ['an order without lines', () => post('/v1/orders', { order: 'o', account: 'a', currency: 'GBP', lines: [] }), 400, 'invalid_body'],
+    ['a quantity with a fraction', () => post('/v1/stock/sku/receipts', { quantity: 1.5 }), 400, 'invalid_body'],
+    ['a huge quantity', () => post('/v1/stock/sku/receipts', '{"quantity":1e999}'), 400, 'invalid_body'],
+    ['no idempotency key', () => post(deposit, good, { headers: { 'idempotency-key': undefined } }), 400, 'idempotency_key_required'],
+    ['a long idempotency key', () => post(deposit, good, { idempotencyKey: 'k'.repeat(256) }), 400, 'idempotency_key_required'],
+    ['an idempotency key with a blank', () => post(deposit, good, { idempotencyKey: 'a b' }), 400, 'idempotency_key_required'],
+    ['no API key', () => post(deposit, good, { headers: { authorization: undefined } }), 401, 'unauthorized'],
+    ['a wrong API key', () => post(deposit, good, { key: 'nobody' }), 401, 'unauthorized'],
+    ['another content type', () => post(deposit, good, { headers: { 'content-type': 'text/plain' } }), 415, 'unsupported_media_type'],
+    ['another charset', () => post(deposit, good, { headers: { 'content-type': 'application/json; charset=utf-16' } }), 415, 'unsupported_media_type'],
+    ['a coded body', () => post(deposit, good, { headers: { 'content-encoding': 'gzip' } }), 415, 'unsupported_media_type'],
+    ['JSON where NDJSON is due', () => post('/v1/writes', good), 415, 'unsupported_media_type'],
+    ['a path that is not there', () => post('/v1/nothing', good), 404, 'not_found'],
+    ['a method that is not there', () => ask('/v1/accounts', { method: 'DELETE' }), 405, 'method_not_allowed'],
+    ['a receipt that is none', () => ask('/v1/writes/abc'), 400, 'invalid_receipt'],
+    ['an `after` that is none', () => ask('/v1/accounts/a?after=abc'), 400, 'invalid_receipt'],
+    ['two `after`', () => ask('/v1/accounts/a?after=a&after=b'), 400, 'invalid_parameter'],
+    ['a payment without its account', () => ask('/v1/payments/p'), 400, 'invalid_parameter'],
+    ['a read with a bad id', () => ask('/v1/accounts/a%2Fb'), 400, 'invalid_parameter'],
+    ['a read that cannot be decoded', () => ask('/v1/accounts/%zz'), 400, 'invalid_parameter'],
+    ['an account that is not there', () => ask('/v1/accounts/nobody'), 404, 'not_found'],
+  ];
+
+  test.each(bad)('%s', async (_case, send, status, code) => {
+    const before = await stored();
+    const reply = await send();
+    expect({ status: reply.status, json: reply.json }).toMatchObject({ status, json: { type: `urn:millrace:problem:${code}`, code, status, title: expect.any(String), action: expect.any(String) } });
+    expect(reply.headers['content-type']).toMatch(/^application\/problem\+json/);
+    expect(await stored()).toBe(before);
+    expect((await ask('/openapi.json')).status).toBe(200);
+  });
+
+  const head = `POST ${deposit} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer demo-key\r\nIdempotency-Key: raw\r\nContent-Type: application/json\r\n`;
+  test.each([
+    ['no HTTP', 'hello\r\n\r\n', 400, 'malformed_request'],
+    ['headers over the limit', `GET / HTTP/1.1\r\nX: ${'x'.repeat(limits.headerBytesMax)}\r\n\r\n`, 431, 'headers_too_large'],
+    ['two lengths', `${head}Content-Length: 5\r\nContent-Length: 6\r\n\r\n{}`, 400, 'malformed_request'],
+    ['a length and chunks', `${head}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`, 400, 'malformed_request'],
+  ])('%s gets a document and the connection ends', async (_case, text, status, code) => {
+    const before = await stored();
+    const answer = await raw(text);
+    expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+    expect(answer).toContain(`"urn:millrace:problem:${code}"`);
+    expect(await stored()).toBe(before);
+  });
+
+  test('half a body stores nothing', async () => {
+    const before = await stored();
+    await raw(`${head}Content-Length: 50\r\n\r\n{"amount":"1.00",`, { end: true });
+    await raw(`${head}Transfer-Encoding: chunked\r\n\r\n5\r\n{"amo`, { end: true });
+    expect(await stored()).toBe(before);
+  });
+
+  test('a client that sends its headers or its body too slowly is told so and put off', async () => {
+    const before = await stored();
+    const answers = await Promise.all([raw('POST /v1/accounts HTTP/1.1\r\nHost: x\r\n'), raw(`${head}Content-Length: 50\r\n\r\n{"amount":`)]);
+    for (const answer of answers) {
+      expect(answer).toMatch(/^HTTP\/1\.1 408 /);
+      expect(answer).toContain('"urn:millrace:problem:request_timeout"');
+    }
+    expect(await stored()).toBe(before);
+  });
+});
+
+describe('many writes in one body', () => {
+  const line = (n: number, quantity: unknown = 1): string => JSON.stringify({ type: 'stock.receive', idempotency_key: `bulk-${n}-${run}`, data: { sku: `sku-${n}`, quantity } });
+  const run = randomUUID();
+
+  test('are answered line by line in their order, and a bad line fails no other', async () => {
+    const before = await stored();
+    const lines = Array.from({ length: 3_000 }, (_, n) => (n % 100 === 50 ? line(n, 'many') : line(n)));
+    const answers = await bulk(lines);
+    expect(answers).toHaveLength(3_000);
+    answers.forEach((answer, n) => {
+      if (n % 100 === 50) expect(answer.error?.code).toBe('invalid_body');
+      else expect(decodeReceipt(DEMO, answer.receipt ?? '')?.slot).toBe(slotOf(`demo/sku-${n}`, SLOTS));
+    });
+    expect((await stored()) - before).toBe(2_970n);
+  });
+
+  test('what is wrong with a line is said in its answer', async () => {
+    const before = await stored();
+    const answers = await bulk([
+      'no json',
+      '',
+      '[]',
+      '{"type":"nothing","idempotency_key":"k","data":{}}',
+      '{"type":"stock.receive","data":{"sku":"s","quantity":1}}',
+      '{"type":"stock.receive","idempotency_key":"k","data":{"sku":"s","quantity":1},"more":1}',
+      '{"type":"stock.receive","idempotency_key":"k","data":{"sku":"s","quantity":1,"__proto__":{}}}',
+      '{"type":"parked.release","idempotency_key":"k","data":{"action":"skip"}}',
+      `{"type":"stock.receive","idempotency_key":"k","data":${'['.repeat(1000)}}`,
+      `{"x":"${'x'.repeat(limits.lineBytesMax)}"}`,
+    ]);
+    expect(answers.map(({ error }) => error?.code)).toEqual([
+      'malformed_json', 'invalid_body', 'invalid_body', 'idempotency_key_required', 'invalid_body', 'invalid_body', 'invalid_body', 'invalid_body', 'body_too_large',
+    ]);
+    expect(await stored()).toBe(before);
+  });
+
+  test('a client that does not read its answers is not read from', async () => {
+    const before = await answeredBadLines();
+    const { hostname, port } = new URL(gateway.url);
+    const socket = connect(Number(port), hostname);
+    deaf.push(socket);
+    socket.pause();
+    socket.write('POST /v1/writes HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer demo-key\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n');
+    const linesSent = 1_000_000;
+    const lines = 'x\n'.repeat(linesSent);
+    socket.write(`${lines.length.toString(16)}\r\n${lines}\r\n`);
+    let answered = 0n;
+    // Between two looks a write goes to Kafka and back: a request that is still read from would have gone on.
+    await until(async () => {
+      const last = answered;
+      expect((await openAccount(`acc-${randomUUID()}`)).status).toBe(202);
+      answered = (await answeredBadLines()) - before;
+      return answered > 0n && answered === last;
+    });
+    // What the sockets hold is answered, some megabytes of it; the answers to all would be a hundred times the lines.
+    expect(answered).toBeLessThan(BigInt(linesSent) / 4n);
+  });
+
+  const deaf: Socket[] = [];
+  afterEach(() => deaf.splice(0).forEach((socket) => socket.destroy()));
+
+  async function answeredBadLines(): Promise<bigint> {
+    const metrics = await (await fetch(`${gateway.opsUrl}/metrics`)).text();
+    return BigInt(/requests_total\{route="POST \/v1\/writes",outcome="malformed_json"\} (\d+)/.exec(metrics)?.[1] ?? 0);
+  }
+});
+
+describe('reads', () => {
+  test('with a receipt wait for its write', async () => {
+    const account = `acc-${randomUUID()}`;
+    const opened = await openAccount(account);
+    const receipt = receiptIn(opened);
+    const reading = ask(`/v1/accounts/${account}?after=${String(opened.json['receipt'])}`, { headers: { prefer: 'wait=20' } });
+    await apply(receipt, { key: routingKey(DEMO, account), also: [accountRow(receipt.slot, account, 1_250n)] });
+    expect(await reading).toMatchObject({ status: 200, json: { account, currency: 'GBP', balance: '12.50', held: '0.05' } });
+    const status = await ask(`/v1/writes/${String(opened.json['receipt'])}`);
+    expect(status.json).toEqual({ receipt: opened.json['receipt'], status: 'applied', type: 'account.open', at: '2023-11-14T22:13:20.000Z', outcome: {} });
+  });
+
+  test('say that the write is not applied yet rather than answer with older data', async () => {
+    const account = `acc-${randomUUID()}`;
+    const opened = await openAccount(account);
+    const slot = receiptIn(opened).slot;
+    await (await shardOf(slot)).query(accountRow(slot, account, 1n));
+    const reply = await ask(`/v1/accounts/${account}?after=${String(opened.json['receipt'])}`, { headers: { prefer: 'wait=1' } });
+    expect(reply).toMatchObject({ status: 503, json: { code: 'not_yet_applied' } });
+    expect(reply.headers['retry-after']).toBe('1');
+    expect((await ask(`/v1/accounts/${account}`)).json).toMatchObject({ balance: '0.01' });
+    expect((await ask(`/v1/writes/${String(opened.json['receipt'])}`)).json).toMatchObject({ status: 'accepted' });
+  });
+
+  test('tell a refusal with its code, a parked write with its reason, a repetition with the first outcome', async () => {
+    const account = `acc-${randomUUID()}`;
+    const key = routingKey(DEMO, account);
+    const first = receiptIn(await openAccount(account));
+    await apply(first, { key, outcome: 'refused', detail: { code: 'account_exists' } });
+    const refused = { status: 'refused', code: 'account_exists', outcome: { code: 'account_exists' } };
+    expect((await ask(`/v1/writes/${encodeReceipt(DEMO, first)}`)).json).toMatchObject(refused);
+    const shard = await shardOf(first.slot);
+    const next = (first.offset + 1n) as Offset;
+    await shard.query({ text: `insert into parked (slot, stream, "offset", key, at_ms, reason) values ($1, 'writes', $2, $3, 0, 'bad')`, values: [first.slot, next, key] });
+    await shard.query({ text: `update position set next_offset = $2 where stream = 'writes' and slot = $1`, values: [first.slot, next + 2n] });
+    const parked = encodeReceipt(DEMO, { ...first, offset: next, digest: 'a'.repeat(32) as Digest });
+    expect((await ask(`/v1/writes/${parked}`)).json).toMatchObject({ status: 'parked', reason: 'bad' });
+    const repeated = encodeReceipt(DEMO, { ...first, offset: (next + 1n) as Offset });
+    expect((await ask(`/v1/writes/${repeated}`)).json).toMatchObject(refused);
+    const unknown = encodeReceipt(DEMO, { ...first, digest: 'b'.repeat(32) as Digest });
+    expect(await ask(`/v1/writes/${unknown}`)).toMatchObject({ status: 404, json: { code: 'not_found' } });
+  });
+
+  test('another tenant sees neither receipts nor ids nor outcomes', async () => {
+    const account = `acc-${randomUUID()}`;
+    const opened = await openAccount(account);
+    const receipt = receiptIn(opened);
+    await apply(receipt, { key: routingKey(DEMO, account), also: [accountRow(receipt.slot, account, 1n)] });
+    const other = { key: 'other-key' };
+    expect(await ask(`/v1/writes/${String(opened.json['receipt'])}`, other)).toMatchObject({ status: 400, json: { code: 'invalid_receipt' } });
+    expect(await ask(`/v1/accounts/${account}?after=${String(opened.json['receipt'])}`, other)).toMatchObject({ status: 400, json: { code: 'invalid_receipt' } });
+    expect(await ask(`/v1/accounts/${account}`, other)).toMatchObject({ status: 404 });
+    // The tag of a receipt is no secret: a forged one finds the row, and the row is not the forger's.
+    const forged = encodeReceipt('other' as Tenant, receipt);
+    expect(await ask(`/v1/writes/${forged}`, other)).toMatchObject({ status: 404, json: { code: 'not_found' } });
+  });
+
+  test('follow a slot that moved, before the topology tells', async () => {
+    const account = `acc-${randomUUID()}`;
+    const slot = slotOf(routingKey(DEMO, account), SLOTS);
+    const from = await shardOf(slot);
+    const to = shards.get((from.name === 'a' ? 'b' : 'a') as ShardId);
+    await from.query({ text: `update slot set state = 'MOVED', moved_to = $2 where slot = $1`, values: [slot, to.name] });
+    await to.query({ text: `insert into slot (slot, state, epoch) values ($1, 'ACTIVE', 2)`, values: [slot] });
+    await to.query({ text: `insert into position (stream, slot) values ('writes', $1)`, values: [slot] });
+    await to.query(accountRow(slot, account, 77n));
+    expect((await ask(`/v1/accounts/${account}`)).json).toMatchObject({ balance: '0.77' });
+    const opened = await openAccount(account);
+    const reading = ask(`/v1/accounts/${account}?after=${String(opened.json['receipt'])}`, { headers: { prefer: 'wait=20' } });
+    await apply(receiptIn(opened), { key: routingKey(DEMO, account), also: [accountRow(slot, account, 78n)] });
+    expect((await reading).json).toMatchObject({ balance: '0.78' });
+  });
+
+  test('a slot that no shard holds is unavailable, not absent', async () => {
+    const account = `acc-${randomUUID()}`;
+    const slot = slotOf(routingKey(DEMO, account), SLOTS);
+    const shard = await shardOf(slot);
+    await shard.query({ text: `update slot set state = 'INCOMING' where slot = $1`, values: [slot] });
+    expect(await ask(`/v1/accounts/${account}`)).toMatchObject({ status: 503, json: { code: 'shard_unavailable' } });
+    await shard.query({ text: `update slot set state = 'ACTIVE' where slot = $1`, values: [slot] });
+    expect(await ask(`/v1/accounts/${account}`)).toMatchObject({ status: 404 });
+  });
+});
+
+describe('what is served beside', () => {
+  test('the docs page and its files come from here', async () => {
+    const page = await ask('/docs/', { headers: { authorization: undefined } });
+    expect(page.text).toContain('swagger-ui-bundle.js');
+    expect(page.text).not.toMatch(/https?:\/\//);
+    for (const file of ['swagger-ui-bundle.js', 'swagger-ui.css', 'start.js']) expect((await ask(`/docs/${file}`)).status).toBe(200);
+  });
+
+  test('metrics count requests by route and outcome, never by id', async () => {
+    await openAccount('acc-counted');
+    const metrics = await (await fetch(`${gateway.opsUrl}/metrics`)).text();
+    expect(metrics).toMatch(/millrace_gateway_requests_total\{route="POST \/v1\/accounts",outcome="accepted"\} \d+/);
+    expect(metrics).not.toContain('acc-counted');
+  });
+});
+
+describe('without Kafka', () => {
+  test('writes are refused fast and say when to come again; it recovers by itself', async () => {
+    await broker.kill('SIGKILL');
+    const first = await openAccount('acc-outage-0', { idempotencyKey: 'outage-0' });
+    expect(first.status).toBe(503);
+    expect(['produce_unknown', 'kafka_unavailable']).toContain(first.json['code']);
+    const refused = await openAccount('acc-outage-1');
+    expect(refused).toMatchObject({ status: 503, json: { code: 'kafka_unavailable' } });
+    expect(Number(refused.headers['retry-after'])).toBeGreaterThanOrEqual(1);
+    expect((await fetch(`${gateway.opsUrl}/readyz`)).status).toBe(503);
+    await broker.start();
+    let reply = await openAccount('acc-outage-0', { idempotencyKey: 'outage-0' });
+    while (reply.status !== 202) {
+      expect(reply.status).toBe(503);
+      await new Promise((resolve) => setTimeout(resolve, Number(reply.headers['retry-after']) * 1000));
+      reply = await openAccount('acc-outage-0', { idempotencyKey: 'outage-0' });
+    }
+    expect((await fetch(`${gateway.opsUrl}/readyz`)).status).toBe(200);
+  });
+});
+
+describe('a drain', () => {
+  test('finishes what is in flight and takes nothing more', async () => {
+    const inFlight = Array.from({ length: 50 }, (_, n) => openAccount(`acc-drain-${n}`));
+    await Promise.race(inFlight);
+    const drained = life.drain();
+    for (const reply of await Promise.all(inFlight)) {
+      expect([202, 503]).toContain(reply.status);
+      if (reply.status === 503) expect(reply.json['code']).toBe('draining');
+    }
+    await drained;
+    await expect(openAccount('acc-late')).rejects.toThrow();
+  });
+});
