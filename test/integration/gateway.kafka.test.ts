@@ -12,7 +12,7 @@ import { createDatabase, type Database } from '@millrace/postgres';
 import { slotOf } from '@millrace/ring';
 import { createLog, type Life } from '@millrace/runtime';
 import { createShards, type Shards } from '@millrace/topology';
-import { decodeReceipt, digestOf, encodeReceipt, routingKey, type Digest, type Offset, type Receipt, type ShardId, type Slot, type Tenant } from '@millrace/write';
+import { decodeReceipt, digestOf, encodeReceipt, routingKey, type Digest, type Offset, type Receipt, type ShardId, type Tenant } from '@millrace/write';
 import { startGateway, type Gateway } from '../../services/ingest-gateway/src/gateway.ts';
 import { limits } from '../../services/ingest-gateway/src/limits.ts';
 import { establish } from '../../services/ring-manager/src/establish.ts';

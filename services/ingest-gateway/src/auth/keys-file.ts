@@ -43,7 +43,7 @@ function jsonOf(text: string, file: string): unknown {
   try {
     return parseJson(text);
   } catch (error) {
-    // The parser's message quotes the text, which is nobody's to log.
+    // eslint-disable-next-line preserve-caught-error -- the parser's message quotes the text, which is nobody's to log
     if (error instanceof SyntaxError) throw new Error(`${file} is not JSON`);
     throw error;
   }
