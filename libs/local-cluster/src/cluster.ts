@@ -1,0 +1,211 @@
+/**
+ * A whole Millrace on this machine: real brokers, real Postgres, every service, supervised.
+ *
+ * Started in the order servers, ring-manager, writers and gateways; drained in reverse. One cluster a directory: a
+ * lock says who runs it, `cluster.json` what runs.
+ */
+import { accessSync, constants, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+
+import { must } from '@millrace/write';
+
+import type { Child } from './child.ts';
+import { removeClusterFile, writeClusterFile, type ClusterFile } from './cluster-file.ts';
+import { describeCluster } from './describe.ts';
+import { isLock, tryLock, type DirLock } from './dir-lock.ts';
+import { layoutOf, saveLayout } from './layout.ts';
+import { stopLeftovers } from './leftovers.ts';
+import { rotateLogs } from './logs.ts';
+import { secretsOf } from './secrets.ts';
+import { createServers, portsOf, postgresNames, type Servers } from './servers.ts';
+import { createServices, type Services, type Tune } from './services.ts';
+import { supervised } from './supervise.ts';
+
+export interface LocalClusterOptions {
+  /** Where all state lives, `.millrace` by custom. */
+  readonly dir: string;
+  /** Fixed when the data is made, as are `shards` and `brokers`. Default 64. */
+  readonly slots?: number;
+  /** 1 to 26; default 2. */
+  readonly shards?: number;
+  readonly brokers?: 1 | 3;
+  /** Default 1. */
+  readonly writers?: number;
+  /** Default 1. */
+  readonly gateways?: number;
+  /** Of the gateway; another is taken where it is in use. */
+  readonly port?: number;
+  /** Removes what the directory holds first. */
+  readonly fresh?: boolean;
+  /** Default true: a process that ends is started again. */
+  readonly supervise?: boolean;
+  /** Default true; false for tests that do not prove durability. */
+  readonly durable?: boolean;
+  readonly progress?: (step: string) => void;
+  /** Aborted, it makes the start give up and clean up; it does nothing to a running cluster. */
+  readonly signal?: AbortSignal;
+  /** Settings for every service. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Settings and Node options by instance. */
+  readonly tune?: Tune;
+}
+
+/** A process of the cluster by its name in cluster.json: `kafka-1`, `control`, `shard-a`, `ring-manager`, `shard-writer-1`, `ingest-gateway-1`. */
+export type ClusterProcess = Pick<Child, 'name' | 'pid' | 'logFile' | 'start' | 'stop' | 'kill' | 'exited'>;
+
+export interface LocalCluster {
+  readonly dir: string;
+  /** As it is now. */
+  readonly file: ClusterFile;
+  /** @throws AssertionFailed for a name that the cluster does not have. */
+  process(name: string): ClusterProcess;
+  processes(): readonly ClusterProcess[];
+  /** Drains everything in reverse order. */
+  stop(): Promise<void>;
+}
+
+/** Another process runs the cluster of this directory. */
+export class ClusterInUse extends Error {
+  override readonly name = 'ClusterInUse';
+  readonly code = 'cluster_in_use';
+  readonly retryable = false;
+
+  constructor(dir: string, pid: number) {
+    super(`A cluster runs in ${dir} already, started by process ${pid}: use that one, or stop it first.`);
+  }
+}
+
+/** The directory belongs to another user. */
+export class DirectoryDenied extends Error {
+  override readonly name = 'DirectoryDenied';
+  readonly code = 'directory_denied';
+  readonly retryable = false;
+
+  constructor(dir: string, options: ErrorOptions) {
+    super(`${dir} belongs to another user: start as that user, or name another directory (--cluster DIR).`, options);
+  }
+}
+
+/** Everything up and ready. @throws what failed, after stopping what had started. */
+export async function startLocalCluster(options: LocalClusterOptions): Promise<LocalCluster> {
+  const dir = resolve(options.dir);
+  const progress = options.progress ?? (() => undefined);
+  const lock = await takeDirectory(dir, options.fresh ?? false, progress);
+  const stages: Child[][] = [];
+  const stop = async (): Promise<void> => {
+    try {
+      await stopStages(stages, progress);
+      removeClusterFile(dir);
+    } finally {
+      lock.release();
+    }
+  };
+  try {
+    const { servers, services, describe } = await prepare(dir, options, progress);
+    stages.push(...stagesOf(servers, services));
+    const publish = (): void => writeClusterFile(dir, describe());
+    for (const child of stages.flat()) child.onChange(publish);
+    await startStages(stages, progress, options.signal);
+    const children = stages.flat();
+    return {
+      dir,
+      get file() {
+        return describe();
+      },
+      process: (name) => must(children.find((child) => child.name === name), `the cluster has a process ${name}`),
+      processes: () => children,
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+interface Prepared {
+  readonly servers: Servers;
+  readonly services: Services;
+  readonly describe: () => ClusterFile;
+}
+
+async function prepare(dir: string, options: LocalClusterOptions, progress: (step: string) => void): Promise<Prepared> {
+  const { writers = 1, gateways = 1, supervise = true } = options;
+  const layout = layoutOf(dir, options);
+  saveLayout(dir, layout);
+  const secrets = secretsOf(dir, postgresNames(layout));
+  const logDir = join(dir, 'logs');
+  rotateLogs(logDir);
+  progress(`preparing ${layout.brokers} Kafka broker(s) and ${layout.shards.length + 1} Postgres servers`);
+  const servers = await createServers({ dir, logDir, layout, secrets, durable: options.durable });
+  const { env, tune, port: gatewayPort } = options;
+  const services = await createServices({ dir, logDir, layout, secrets, servers, writers, gateways, gatewayPort, env, tune });
+  saveLayout(dir, { ...layout, ports: { ...layout.ports, ...portsOf(servers), ...services.ports } });
+  for (const child of stagesOf(servers, services).flat()) supervised(child, { restart: supervise, report: progress });
+  return { servers, services, describe: () => describeCluster({ layout, secrets, servers, services }) };
+}
+
+/** What starts together, in order. */
+function stagesOf({ brokers, control, shards }: Servers, { ringManager, writers, gateways }: Services): Child[][] {
+  return [[...brokers, control, ...shards.map((shard) => shard.postgres)], [ringManager], [...writers, ...gateways]];
+}
+
+async function startStages(
+  stages: readonly Child[][],
+  progress: (step: string) => void,
+  signal?: AbortSignal,
+): Promise<void> {
+  for (const stage of stages) {
+    signal?.throwIfAborted();
+    progress(`starting ${stage.map((child) => child.name).join(', ')}`);
+    // A child that is stopped while it starts fails its start, and that ends the wait.
+    const giveUp = (): void => void Promise.allSettled(stage.map((child) => child.stop()));
+    signal?.addEventListener('abort', giveUp, { once: true });
+    const started = await Promise.allSettled(stage.map((child) => child.start()));
+    signal?.removeEventListener('abort', giveUp);
+    const failed = started.find((one) => one.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
+  }
+}
+
+/** In reverse; gateways before writers, so that what was acknowledged last is still applied. */
+async function stopStages(stages: readonly Child[][], progress: (step: string) => void): Promise<void> {
+  const order = stages.toReversed().map((stage) => stage.toReversed());
+  for (const stage of order.flatMap(separateServices)) {
+    const running = stage.filter((child) => child.pid !== undefined);
+    if (running.length > 0) progress(`stopping ${running.map((child) => child.name).join(', ')}`);
+    await Promise.all(stage.map((child) => child.stop()));
+  }
+}
+
+function separateServices(stage: readonly Child[]): readonly (readonly Child[])[] {
+  const isGateway = (child: Child): boolean => child.name.startsWith('ingest-gateway');
+  return [stage.filter(isGateway), stage.filter((child) => !isGateway(child))];
+}
+
+/** The directory for this process alone, without leftovers. @throws ClusterInUse */
+async function takeDirectory(dir: string, fresh: boolean, progress: (step: string) => void): Promise<DirLock> {
+  mkdirSync(dir, { recursive: true });
+  refuseForeign(dir);
+  const lock = tryLock(join(dir, 'lock'));
+  if (!isLock(lock)) throw new ClusterInUse(dir, lock.pid);
+  try {
+    const left = await stopLeftovers(dir);
+    if (left.length > 0) progress(`stopped what an earlier start had left behind: ${left.join(', ')}`);
+    if (!fresh) return lock;
+    progress(`removing the data in ${dir}`);
+    for (const entry of readdirSync(dir).filter((name) => name !== 'lock')) rmSync(join(dir, entry), { recursive: true });
+    return lock;
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+/** Root's data in a user's clone, for example. */
+function refuseForeign(dir: string): void {
+  try {
+    accessSync(dir, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (cause) {
+    throw new DirectoryDenied(dir, { cause });
+  }
+}

@@ -1,0 +1,159 @@
+/** The main job: a stream of writes through the HTTP API, until all of it is applied, and the ledger's verdict. */
+import { verifyLedger, type Verdict } from '@millrace/ledger';
+import { sleep } from '@millrace/runtime';
+import { drive, type DriveReport, type Progress, type Work } from '@millrace/workload';
+import type { Receipt, Tenant } from '@millrace/write';
+
+import { connected, type Connections } from './connect.ts';
+import { count, type Output } from './output.ts';
+import { standingOf, totalsOf, type Totals } from './standing.ts';
+import { gatewayOf, type Target } from './target.ts';
+
+const CONNECTIONS = 32;
+const BULK_CONNECTIONS = 4;
+/** Full speed: a hot key's writes need not wait for one another's acks. */
+const SAME_KEY_PER_BODY_MAX = 32;
+const SAMPLE_EVERY_MS = 1_000;
+/** Without one more applied record for this long, the wait ends and the verdict tells what is missing. */
+const STUCK_MS = 120_000;
+
+export interface MainJob {
+  readonly target: Target;
+  readonly works: Iterable<Work> | AsyncIterable<Work>;
+  readonly output: Output;
+  readonly signal: AbortSignal;
+}
+
+export interface MainJobResult {
+  readonly drive: DriveReport;
+  readonly verdict: Verdict;
+}
+
+/** @throws where Kafka or a shard cannot be asked, or the signal aborts. */
+export async function runMainJob({ target, works, output, signal }: MainJob): Promise<MainJobResult> {
+  return await connected(target, async (connections) => {
+    const report = await driveAndWatch({ target, works, output, signal, connections });
+    signal.throwIfAborted();
+    await untilApplied(connections, output, signal);
+    output.settle();
+    const verdict = await verify({ connections, acked: report.receipts, output, signal });
+    return { drive: report, verdict };
+  });
+}
+
+/** The ledger checker over the whole log, with its progress. */
+export async function verify(options: {
+  readonly connections: Connections;
+  readonly acked?: Iterable<Receipt>;
+  readonly waitMs?: number;
+  readonly output: Output;
+  readonly signal: AbortSignal;
+}): Promise<Verdict> {
+  const { connections, acked, waitMs, output, signal } = options;
+  const { kafka, topicPrefix, shards } = connections;
+  const { slots, owners } = await connections.topology();
+  const verdict = await verifyLedger({
+    kafka,
+    topicPrefix,
+    slots,
+    owners,
+    shards: shards.get,
+    allShardIds: shards.ids(),
+    acked,
+    waitMs,
+    signal,
+    onProgress: ({ records, recordsTotal }) => output.live(`checking the ledger: ${count(records)} of ${count(recordsTotal)} records`),
+  });
+  output.settle();
+  return verdict;
+}
+
+async function driveAndWatch({ target, works, output, signal, connections }: MainJob & { readonly connections: Connections }): Promise<DriveReport> {
+  const { url, apiKey, tenant } = gatewayOf(target);
+  const over = new AbortController();
+  const watch = createWatch(output);
+  const sampling = sampleEvery({ connections, watch, signal: over.signal });
+  try {
+    return await drive({
+      gatewayUrl: url,
+      apiKey,
+      tenant: tenant as Tenant,
+      requests: works,
+      connections: CONNECTIONS,
+      bulkConnections: BULK_CONNECTIONS,
+      sameKeyPerBodyMax: SAME_KEY_PER_BODY_MAX,
+      onProgress: watch.driven,
+      signal,
+    });
+  } finally {
+    over.abort();
+    await sampling;
+  }
+}
+
+async function untilApplied(connections: Connections, output: Output, signal: AbortSignal): Promise<void> {
+  let best = { lag: -1n, atMs: performance.now() };
+  for (;;) {
+    const { lagRecords, lagSeconds } = totalsOf((await standingOf(connections)).flatMap((shard) => shard.slots));
+    if (lagRecords === 0n) return;
+    output.live(`applying what is left: lag ${count(lagRecords)} records, ${lagSeconds} s`);
+    if (best.lag < 0n || lagRecords < best.lag) best = { lag: lagRecords, atMs: performance.now() };
+    if (performance.now() - best.atMs > STUCK_MS) return;
+    await sleep(200, signal);
+  }
+}
+
+interface Watch {
+  driven(progress: Progress): void;
+  sampled(totals: Totals): void;
+}
+
+/** The live line, from what the driver acked and what the shards applied. */
+function createWatch(output: Output): Watch {
+  let progress: Progress | undefined;
+  let first: { readonly totals: Totals; readonly atMs: number } | undefined;
+  let last: { readonly totals: Totals; readonly atMs: number } | undefined;
+  let appliedPerSecond = 0;
+  const show = (): void => {
+    if (progress === undefined) return;
+    const applied = first !== undefined && last !== undefined ? last.totals.applied - first.totals.applied : 0n;
+    const lag = last === undefined ? '-' : `${count(last.totals.lagRecords)} records`;
+    output.live(
+      `acked ${count(progress.acked)} (${count(Math.round(progress.perSecond))}/s)  ` +
+        `applied ${count(applied)} (${count(appliedPerSecond)}/s)  lag ${lag}` +
+        (progress.retried > 0 ? `  sent again ${count(progress.retried)}` : ''),
+    );
+  };
+  return {
+    driven: (next) => {
+      progress = next;
+      show();
+    },
+    sampled: (totals) => {
+      const atMs = performance.now();
+      if (last !== undefined) {
+        appliedPerSecond = Math.round(Number(totals.applied - last.totals.applied) / ((atMs - last.atMs) / 1000));
+      }
+      last = { totals, atMs };
+      first ??= last;
+      show();
+    },
+  };
+}
+
+interface Sampling {
+  readonly connections: Connections;
+  readonly watch: Watch;
+  readonly signal: AbortSignal;
+}
+
+async function sampleEvery({ connections, watch, signal }: Sampling): Promise<void> {
+  while (!signal.aborted) {
+    // A server that is down for a moment costs a sample, not the run.
+    await standingOf(connections).then(
+      (standing) => watch.sampled(totalsOf(standing.flatMap((shard) => shard.slots))),
+      () => undefined,
+    );
+    await sleep(SAMPLE_EVERY_MS, signal).catch(() => undefined);
+  }
+}
