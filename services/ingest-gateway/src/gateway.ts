@@ -56,7 +56,7 @@ export async function startGateway({ config, log, life }: GatewayOptions): Promi
   const health = createHealth({ breaker, draining: () => life.signal.aborted });
   const ops = await startOpsServer({ host: config.opsHost, port: config.opsPort, registry, health: health.read, log });
   life.onDrain('ops server', () => ops.close());
-  const data = await openData(config, log, life);
+  const data = await openData({ config, log, life }, registry);
   const lanes = await openLanes(config, log, life, { breaker, registry });
   const url = await serve({ config, log, life }, { registry, breaker, lanes, ...data });
   health.serving(lanes);
@@ -69,11 +69,11 @@ interface Data {
   readonly shards: Shards;
 }
 
-async function openData(config: GatewayConfig, log: Log, life: Life): Promise<Data> {
+async function openData({ config, log, life }: GatewayOptions, registry: Registry): Promise<Data> {
   const applicationName = config.instance;
-  const control = createDatabase({ ...DATABASE, poolMax: 1, applicationName, url: config.controlUrl, name: 'control', log });
+  const control = createDatabase({ ...DATABASE, poolMax: 1, applicationName, url: config.controlUrl, name: 'control', log, registry });
   life.onDrain('control database', () => control.end());
-  const shards = createShards({ file: config.shardsFile, log, settings: { ...DATABASE, applicationName } });
+  const shards = createShards({ file: config.shardsFile, log, settings: { ...DATABASE, applicationName, registry } });
   life.onDrain('shards', () => shards.end());
   const topology = await createTopologyFollower({ control, log, signal: life.signal });
   life.onDrain('topology', () => topology.stop());
