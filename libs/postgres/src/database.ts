@@ -29,8 +29,10 @@ export interface DatabaseOptions {
   readonly statementTimeoutMs: number;
   /** The server gives up waiting for a lock after this, with 55P03; by default only the statement's timeout holds. */
   readonly lockTimeoutMs?: number;
-  /** The server ends a session that idles inside a transaction: a paused process cannot hold its locks for ever. */
+  /** The server ends a session that idles between two statements of a transaction; not one that stalls inside a COPY. */
   readonly idleInTransactionTimeoutMs: number;
+  /** Settings of the server for every session, by name. */
+  readonly settings?: Readonly<Record<string, string>>;
   /** For a new connection, and for waiting until the pool has one. */
   readonly connectTimeoutMs: number;
   readonly log: Log;
@@ -116,6 +118,7 @@ function openPool(options: DatabaseOptions): Pool {
     Client: PooledSession,
     connectionString: options.url,
     application_name: options.applicationName,
+    options: Object.entries(options.settings ?? {}).map(([name, value]) => `-c ${name}=${value}`).join(' '),
     max: options.poolMax,
     statement_timeout: options.statementTimeoutMs,
     lock_timeout: options.lockTimeoutMs,

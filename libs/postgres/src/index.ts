@@ -1,3 +1,4 @@
+export { plainArray, textArray } from './arrays.ts';
 export { copyRow, copyText } from './copy.ts';
 export { createDatabase } from './database.ts';
 export type { Database, DatabaseOptions, TransactionLimits } from './database.ts';

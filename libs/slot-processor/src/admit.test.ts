@@ -3,18 +3,17 @@ import fc from 'fast-check';
 import { must, type Offset, type ShardId, type Slot } from '@millrace/write';
 import { continueFrom, type Gap } from './continuity.ts';
 import { GAP_SIGHTINGS_MIN } from './limits.ts';
-import type { Entry } from './model.ts';
-import { readRecord } from './read.ts';
+import type { LoggedRecord } from './model.ts';
 import { countRecords, halve, probeOf, sliceOf } from './slices.ts';
-import { logOf, SLOTS, toyModel } from './testing/toy.ts';
+import { logOf } from './testing/toy.ts';
 import { admit, type Claim } from './turn.ts';
 
 const offset = (value: number | bigint): Offset => BigInt(value) as Offset;
 
 /** One slot's log of `count` records. */
-function oneSlot(count: number): { slot: Slot; entries: readonly Entry[] } {
-  const entries = logOf(Array.from({ length: count }, (_, i) => ({ key: 'demo/a', type: 'add', id: `k${i}` }))).map((record) => readRecord(toyModel, SLOTS, record));
-  return { slot: must(entries[0], 'a record').record.slot, entries };
+function oneSlot(count: number): { slot: Slot; records: readonly LoggedRecord[] } {
+  const records = logOf(Array.from({ length: count }, (_, i) => ({ key: 'demo/a', type: 'add', id: `k${i}` })));
+  return { slot: must(records[0], 'a record').slot, records };
 }
 
 function claimOf(slot: Slot, next: number, state: 'ACTIVE' | 'MOVING' | 'MOVED' | 'INCOMING' | 'ABORTED' = 'ACTIVE'): Claim {
@@ -28,15 +27,15 @@ describe('what a turn admits', () => {
   test('W1 exactly the records from the position on, whatever slices bring them', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 30 }), fc.nat(30), fc.nat(30), (count, start, position) => {
-        const { slot, entries } = oneSlot(count);
+        const { slot, records } = oneSlot(count);
         const from = Math.min(start, count - 1);
-        const slice = sliceOf({ slot, from: offset(from), to: offset(count) }, entries.slice(from));
-        const { results, entries: admitted } = admit([slice], claimOf(slot, position));
+        const slice = sliceOf({ slot, from: offset(from), to: offset(count) }, records.slice(from));
+        const { results, records: admitted } = admit([slice], claimOf(slot, position));
         if (from > position) {
           expect(results).toEqual([{ kind: 'gap', slot, position: offset(position), relayed: 0n }]);
           expect(admitted).toEqual([]);
         } else {
-          expect(admitted).toEqual(entries.slice(position));
+          expect(admitted).toEqual(records.slice(position));
           expect(results).toMatchObject([{ kind: 'applied', before: offset(position), next: offset(Math.max(count, position)) }]);
         }
       }),
@@ -44,15 +43,15 @@ describe('what a turn admits', () => {
   });
 
   test.each(['MOVED', 'INCOMING', 'ABORTED'] as const)('W2 a slot that is %s applies nothing', (state) => {
-    const { slot, entries } = oneSlot(3);
-    const { results, entries: admitted } = admit([sliceOf({ slot, from: offset(0), to: offset(3) }, entries)], claimOf(slot, 0, state));
+    const { slot, records } = oneSlot(3);
+    const { results, records: admitted } = admit([sliceOf({ slot, from: offset(0), to: offset(3) }, records)], claimOf(slot, 0, state));
     expect(admitted).toEqual([]);
     expect(results).toMatchObject([{ kind: 'elsewhere', movedTo: state === 'MOVED' ? 'b' : undefined }]);
   });
 
   test('W2 a slot that the shard has never had applies nothing', () => {
-    const { slot, entries } = oneSlot(1);
-    const { results } = admit([sliceOf({ slot, from: offset(0), to: offset(1) }, entries)], { positions: new Map(), slots: new Map() });
+    const { slot, records } = oneSlot(1);
+    const { results } = admit([sliceOf({ slot, from: offset(0), to: offset(1) }, records)], { positions: new Map(), slots: new Map() });
     expect(results).toMatchObject([{ kind: 'elsewhere' }]);
   });
 
@@ -66,17 +65,17 @@ describe('halving', () => {
   test('keeps every record once, in order within its slot, and makes both halves smaller', () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 8 }), (sizes) => {
-        const { slot, entries } = oneSlot(sizes.reduce((a, b) => a + b, 0));
+        const { slot, records } = oneSlot(sizes.reduce((a, b) => a + b, 0));
         let at = 0;
         const slices = sizes.map((size) => {
-          const slice = sliceOf({ slot, from: offset(at), to: offset(at + size) }, entries.slice(at, at + size));
+          const slice = sliceOf({ slot, from: offset(at), to: offset(at + size) }, records.slice(at, at + size));
           at += size;
           return slice;
         });
         if (countRecords(slices) < 2) return;
         const [first, second] = halve(slices);
-        expect([...first, ...second].flatMap((slice) => slice.entries)).toEqual(entries);
-        expect(countRecords(first)).toBe(Math.floor(entries.length / 2));
+        expect([...first, ...second].flatMap((slice) => slice.records)).toEqual(records);
+        expect(countRecords(first)).toBe(Math.floor(records.length / 2));
         let expected = 0n;
         for (const slice of [...first, ...second]) {
           expect(slice.from).toBe(expected);

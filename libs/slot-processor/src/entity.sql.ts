@@ -2,17 +2,20 @@
  * The domain's tables, by their descriptions: one set-based read and at most two set-based writes per table and turn.
  *
  * Rows that the shard does not hold yet go in by COPY: the slot's lock makes a conflict impossible. The others are
- * replaced by one update over unnested arrays, sorted by primary key.
+ * replaced by one upsert over unnested arrays, sorted by primary key.
+ *
+ * Both statements reach every row through the primary key, whatever the planner believes: statistics of a table that
+ * grows by the second are always stale, and a join whose order is left open was seen to read the whole table.
  */
 import type { AnyTable, Value } from '@millrace/domain';
-import { copyText, type Sql } from '@millrace/postgres';
+import { copyText, plainArray, textArray, type Sql } from '@millrace/postgres';
 import { toJson } from '@millrace/wire';
 import { assert } from '@millrace/write';
 import type { Dirty, Wanted } from './working-set.ts';
 
 interface Statements {
   readonly load: string;
-  readonly update: string;
+  readonly replace: string;
   readonly copy: string;
   readonly columns: readonly string[];
 }
@@ -21,16 +24,16 @@ const statements = new WeakMap<AnyTable, Statements>();
 
 /** Reads the wanted rows that exist, without their slot. */
 export function loadRows(table: AnyTable, keys: readonly Wanted[]): Sql {
-  const parts = table.key.map((_, part) => keys.map((wanted) => wanted.key[part]));
-  return { name: `${table.name}-load`, text: statementsOf(table).load, values: [keys.map((wanted) => wanted.slot), ...parts] };
+  const parts = table.key.map((_, part) => textArray(keys.map((wanted) => wanted.key[part] ?? null)));
+  return { name: `${table.name}-load`, text: statementsOf(table).load, values: [plainArray(keys.map((wanted) => wanted.slot)), ...parts] };
 }
 
 /** Replaces rows that exist. */
-export function updateRows(table: AnyTable, rows: readonly Dirty[]): Sql {
-  const { update, columns } = statementsOf(table);
+export function replaceRows(table: AnyTable, rows: readonly Dirty[]): Sql {
+  const { replace, columns } = statementsOf(table);
   const sorted = [...rows].sort((a, b) => byPrimaryKey(table, a, b));
-  const values = columns.map((column) => sorted.map(({ row }) => parameter(row[column] ?? null)));
-  return { name: `${table.name}-update`, text: update, values: [sorted.map(({ slot }) => slot), ...values] };
+  const values = columns.map((column) => textArray(sorted.map(({ row }) => parameter(row[column] ?? null))));
+  return { name: `${table.name}-replace`, text: replace, values: [plainArray(sorted.map(({ slot }) => slot)), ...values] };
 }
 
 export function copyRowsSql(table: AnyTable): string {
@@ -63,10 +66,13 @@ function buildStatements(table: AnyTable): Statements {
     columns,
     load: `select ${columns.map((column) => `t.${quoted(column)}`).join(', ')}
            from unnest($1::int[], ${keyArrays}) as k(slot, ${keyNames})
-           join ${name} t on t.slot = k.slot and ${table.key.map((c) => `t.${quoted(c)} = k.${quoted(c)}`).join(' and ')}`,
-    update: `update ${name} t set ${rest.map((c) => `${quoted(c)} = u.${quoted(c)}`).join(', ')}
-             from unnest($1::int[], ${arrays}) as u(slot, ${columns.map(quoted).join(', ')})
-             where t.slot = u.slot and ${table.key.map((c) => `t.${quoted(c)} = u.${quoted(c)}`).join(' and ')}`,
+           cross join lateral (
+             select * from ${name} t
+             where t.slot = k.slot and ${table.key.map((c) => `t.${quoted(c)} = k.${quoted(c)}`).join(' and ')} limit 1
+           ) t`,
+    replace: `insert into ${name} (slot, ${columns.map(quoted).join(', ')})
+              select * from unnest($1::int[], ${arrays})
+              on conflict (slot, ${keyNames}) do update set ${rest.map((c) => `${quoted(c)} = excluded.${quoted(c)}`).join(', ')}`,
     copy: `copy ${name} (slot, ${columns.map(quoted).join(', ')}) from stdin`,
   };
 }
@@ -75,13 +81,13 @@ function arrayType(table: AnyTable, column: string): string {
   return table.columns[column] ?? 'text';
 }
 
-function parameter(value: Value): string | bigint | null {
+function parameter(value: Value): string | null {
+  if (typeof value === 'bigint') return value.toString();
   return typeof value === 'object' && value !== null ? toJson(value) : value;
 }
 
 function copyValue(value: Value): string {
-  if (typeof value === 'bigint') return value.toString();
-  return copyText(typeof value === 'object' && value !== null ? toJson(value) : value);
+  return copyText(parameter(value));
 }
 
 function byPrimaryKey(table: AnyTable, a: Dirty, b: Dirty): number {

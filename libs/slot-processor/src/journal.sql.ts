@@ -1,5 +1,5 @@
 /** The journal: one append-only row per applied or refused record; dedup, outcome and outbox in one. */
-import { copyText, type Sql } from '@millrace/postgres';
+import { copyText, plainArray, type Sql } from '@millrace/postgres';
 import { toJson } from '@millrace/wire';
 import type { BodyHash, Digest, Offset, Slot, Stream } from '@millrace/write';
 import type { JournalRow } from './fold.ts';
@@ -11,14 +11,22 @@ export interface SeenRow {
   readonly offset: Offset;
 }
 
-/** Which of the digests the journal already holds (W6). */
+/**
+ * Which of the digests the journal already holds (W6).
+ *
+ * One look into the index of digests for each, whatever the planner believes of a table that grows by the second: the
+ * lateral limit fixes the order of the join, and slot and stream are compared so that the primary key, which begins
+ * with both, cannot serve.
+ */
 export function readSeen(stream: Stream, wanted: readonly { readonly slot: Slot; readonly digest: Digest }[]): Sql {
   return {
     name: 'journal-seen',
     text: `select j.slot, j.digest, j.body_hash, j."offset"
            from unnest($2::int[], $3::uuid[]) as k(slot, digest)
-           join journal j on j.slot = k.slot and j.stream = $1 and j.digest = k.digest`,
-    values: [stream, wanted.map((w) => w.slot), wanted.map((w) => w.digest)],
+           cross join lateral (
+             select * from journal j where j.digest = k.digest and j.slot + 0 = k.slot and j.stream::text = $1 limit 1
+           ) j`,
+    values: [stream, plainArray(wanted.map((w) => w.slot)), plainArray(wanted.map((w) => w.digest))],
   };
 }
 

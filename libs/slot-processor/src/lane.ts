@@ -15,7 +15,7 @@ import type { Slice, StreamModel } from './model.ts';
 import { createSliceQueue } from './queue.ts';
 import type { Relay } from './relay.ts';
 import { countRecords, halve, probeOf } from './slices.ts';
-import { onlyEntry, runTurn, type SlotResult, type TurnResult } from './turn.ts';
+import { onlyRecord, runTurn, type SlotResult, type TurnResult } from './turn.ts';
 
 /** SQLSTATE of a lock that was not to be had in time. */
 const LOCK_NOT_AVAILABLE = '55P03';
@@ -96,7 +96,7 @@ export function createLane(input: LaneInput): Lane {
   }
 
   async function applyAll(slices: readonly Slice[]): Promise<void> {
-    turnAtMs = slices.find((slice) => slice.entries.length > 0)?.entries[0]?.record.atMs;
+    turnAtMs = slices.find((slice) => slice.records.length > 0)?.records[0]?.atMs;
     await relay.room();
     busySinceMs = Date.now();
     const done = await applyOrHalve(slices);
@@ -119,7 +119,7 @@ export function createLane(input: LaneInput): Lane {
   }
 
   async function parkOnly(slices: readonly Slice[], error: PgError): Promise<readonly TurnResult[]> {
-    const { record } = onlyEntry(slices);
+    const record = onlyRecord(slices);
     const reason = `the shard refused it: ${error.sqlState ?? ''} ${error.message}`.slice(0, REASON_LENGTH_MAX);
     metrics.poisoned(shard, record, reason);
     const refused = { slot: record.slot, offset: record.offset, reason };

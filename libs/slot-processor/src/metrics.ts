@@ -5,6 +5,8 @@ import type { Offset, ShardId, Slot, Stream } from '@millrace/write';
 import type { Evicted } from './evict.sql.ts';
 import type { TurnResult } from './turn.ts';
 
+const OUTCOMES = ['applied', 'refused'] as const;
+
 export interface ProcessorMetrics {
   turn(shard: ShardId, result: TurnResult, tookMs: number): void;
   turnFailed(shard: ShardId, error: PgError, delayMs: number): void;
@@ -47,7 +49,9 @@ export function createProcessorMetrics({ stream, log, registry }: { stream: Stre
   return {
     turn(shard, result, tookMs) {
       const labels = { stream, shard };
-      for (const [name, count] of countByType(result)) records.inc({ ...labels, ...splitName(name) }, count);
+      for (const [type, count] of countByType(result)) {
+        for (const outcome of OUTCOMES) if (count[outcome] > 0) records.inc({ ...labels, type, outcome }, count[outcome]);
+      }
       if (result.duplicates > 0) duplicates.inc(labels, result.duplicates);
       if (result.parked > 0) parked.inc(labels, result.parked);
       turnRecords.observe(labels, result.records);
@@ -100,13 +104,13 @@ export function createProcessorMetrics({ stream, log, registry }: { stream: Stre
   };
 }
 
-function countByType({ journal }: TurnResult): ReadonlyMap<string, number> {
-  const counts = new Map<string, number>();
-  for (const { type, outcome } of journal) counts.set(`${type} ${outcome}`, (counts.get(`${type} ${outcome}`) ?? 0) + 1);
+/** How many rows of each type, by outcome. */
+function countByType({ journal }: TurnResult): ReadonlyMap<string, { applied: number; refused: number }> {
+  const counts = new Map<string, { applied: number; refused: number }>();
+  for (const { type, outcome } of journal) {
+    let count = counts.get(type);
+    if (!count) counts.set(type, (count = { applied: 0, refused: 0 }));
+    count[outcome] += 1;
+  }
   return counts;
-}
-
-function splitName(name: string): { type: string; outcome: string } {
-  const [type = '', outcome = ''] = name.split(' ');
-  return { type, outcome };
 }

@@ -43,11 +43,11 @@ export type Entry = { readonly record: LoggedRecord; readonly bodyHash: BodyHash
 
 export type ReleaseAction = 'retry' | 'skip';
 
-/** Consecutive records of one slot: every record of the log in [from, to), and no other. */
+/** Consecutive records of one slot, not read yet: every record of the log in [from, to), and no other. */
 export interface Slice {
   readonly slot: Slot;
   readonly from: Offset;
   readonly to: Offset;
-  readonly entries: readonly Entry[];
+  readonly records: readonly LoggedRecord[];
   readonly bytes: number;
 }

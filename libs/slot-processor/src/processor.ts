@@ -12,10 +12,10 @@ import type { Shards, TopologyFollower } from '@millrace/topology';
 import { must, type Offset, type ShardId, type Slot } from '@millrace/write';
 import { continueFrom, type Gap } from './continuity.ts';
 import { createLane, type Lane } from './lane.ts';
+import { FETCH_BYTES_MAX } from './limits.ts';
 import { createProcessorMetrics } from './metrics.ts';
 import type { LoggedRecord, StreamModel } from './model.ts';
 import { countParkedKeys } from './parked.ts';
-import { readRecord } from './read.ts';
 import { createRelay, type Publishers, type Relay } from './relay.ts';
 import { sliceOf } from './slices.ts';
 
@@ -78,6 +78,7 @@ export function createSlotProcessor(input: SlotProcessorInput): SlotProcessor {
     groupId: input.groupId,
     topic,
     log,
+    maxBytes: FETCH_BYTES_MAX,
     handlers: { onAssigned, onBatch, onCrash: input.onFatal },
   });
   let joined = false;
@@ -121,10 +122,10 @@ export function createSlotProcessor(input: SlotProcessorInput): SlotProcessor {
       metrics.gap(state.lane.shard, batch.slot, next.gap);
       return findPosition(batch.slot, state, state.expected);
     }
-    const entries = next.records.map((record) => readRecord(model, slotCount, loggedRecord(batch.slot, record)));
     state.expected = next.to;
     state.gap = undefined;
-    state.lane.offer(sliceOf({ slot: batch.slot, from: next.from, to: next.to }, entries));
+    const records = next.records.map((record) => loggedRecord(batch.slot, record));
+    state.lane.offer(sliceOf({ slot: batch.slot, from: next.from, to: next.to }, records));
   }
 
   function onPosition(slot: Slot, position: Offset): void {
@@ -216,15 +217,18 @@ export function createSlotProcessor(input: SlotProcessorInput): SlotProcessor {
     for (const [shard, { lane }] of shards) {
       const own = [...slots.values()].filter((state) => state.lane === lane);
       metrics.standing(shard, standingOf(lane, own, nowMs));
-      metrics.parkedKeys(shard, await countParkedKeys(input.shards.get(shard), model.stream));
+      // A shard that does not answer keeps its last figure; its lane tells that it is down.
+      await countParkedKeys(input.shards.get(shard), model.stream).then(
+        (keys) => metrics.parkedKeys(shard, keys),
+        (error: unknown) => log.debug({ shard, error }, 'parked keys not counted'),
+      );
     }
   }
 
   const relayStop = new AbortController();
   const ticking = every(TICK_MS, signal, async () => {
     await commit();
-    // A shard or a broker that does not answer keeps its last figures; its lane tells that it is down.
-    await measure().catch((error: unknown) => log.debug({ error }, 'not measured'));
+    await measure();
   });
 
   return {

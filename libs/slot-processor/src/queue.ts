@@ -25,14 +25,14 @@ export function createSliceQueue(): SliceQueue {
   let bytes = 0;
 
   function recount(): void {
-    records = slices.reduce((sum, slice) => sum + slice.entries.length, 0);
+    records = slices.reduce((sum, slice) => sum + slice.records.length, 0);
     bytes = slices.reduce((sum, slice) => sum + slice.bytes, 0);
   }
 
   return {
     add(slice) {
       slices.push(slice);
-      records += slice.entries.length;
+      records += slice.records.length;
       bytes += slice.bytes;
     },
     take() {
@@ -52,7 +52,7 @@ export function createSliceQueue(): SliceQueue {
     records: () => records,
     isHigh: () => records >= LANE_RECORDS_HIGH || bytes >= LANE_BYTES_HIGH,
     isLow: () => records <= LANE_RECORDS_LOW && bytes <= LANE_BYTES_HIGH / 2,
-    oldestAtMs: () => slices.find((slice) => slice.entries.length > 0)?.entries[0]?.record.atMs,
+    oldestAtMs: () => slices.find((slice) => slice.records.length > 0)?.records[0]?.atMs,
   };
 }
 
@@ -63,12 +63,12 @@ function takeTurn(slices: readonly Slice[]): { turn: Slice[]; rest: Slice[] } {
   for (const [index, slice] of slices.entries()) {
     const room = TURN_RECORDS_MAX - records;
     if (room <= 0 || (turn.length > 0 && bytes + slice.bytes > TURN_BYTES_MAX)) return { turn, rest: slices.slice(index) };
-    if (slice.entries.length > room) {
+    if (slice.records.length > room) {
       const [head, tail] = cutSlice(slice, room);
       return { turn: [...turn, head], rest: [tail, ...slices.slice(index + 1)] };
     }
     turn.push(slice);
-    records += slice.entries.length;
+    records += slice.records.length;
     bytes += slice.bytes;
   }
   return { turn, rest: [] };

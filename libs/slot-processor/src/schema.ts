@@ -46,7 +46,8 @@ export const coreMigrations: readonly Migration[] = [
         messages jsonb,
         primary key (slot, stream, "offset")
       );
-      create unique index journal_digest on journal (slot, stream, digest);
+      -- The digest first: with stale statistics the planner takes any index that begins with (slot, stream) for as good.
+      create unique index journal_digest on journal (digest, slot, stream);
 
       create table parked (
         slot int not null,

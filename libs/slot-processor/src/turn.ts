@@ -9,11 +9,11 @@
 import type { AnyTable, Row } from '@millrace/domain';
 import type { Database, Tx } from '@millrace/postgres';
 import { assert, must, type Digest, type Offset, type ShardId, type Slot } from '@millrace/write';
-import { copyRowLine, copyRowsSql, loadRows, updateRows } from './entity.sql.ts';
+import { copyRowLine, copyRowsSql, loadRows, replaceRows } from './entity.sql.ts';
 import { foldTurn, parkedName, seenName, type Folded, type JournalRow, type ParkedEntry, type Refused, type Seen, type TurnState } from './fold.ts';
 import { COPY_JOURNAL, copyJournalLine, digestOfUuid, readSeen, type SeenRow } from './journal.sql.ts';
 import { RELEASE_RECORDS_MAX } from './limits.ts';
-import type { Entry, Slice, StreamModel } from './model.ts';
+import type { Entry, LoggedRecord, Slice, StreamModel } from './model.ts';
 import { COPY_PARKED, copyParkedLine, deleteParked, readParked, type StoredParked } from './parked.sql.ts';
 import { advancePositions, lockPositions, readSlots, type NextPosition, type PositionRow, type SlotRow } from './position.sql.ts';
 import { readRecord } from './read.ts';
@@ -52,8 +52,9 @@ export interface TurnInput {
 export async function runTurn(input: TurnInput): Promise<TurnResult> {
   return input.database.transaction(async (tx) => {
     const claim = await claimSlots(tx, input);
-    const { results, entries } = admit(input.slices, claim);
-    if (entries.length === 0) return { slots: results, journal: [], duplicates: 0, parked: 0, records: 0 };
+    const { results, records } = admit(input.slices, claim);
+    if (records.length === 0) return { slots: results, journal: [], duplicates: 0, parked: 0, records: 0 };
+    const entries = records.map((record) => readRecord(input.model, input.slots, record));
     const state = await loadState(tx, input, { claim, entries });
     const folded = foldTurn(entries, state, input.refused);
     await store(tx, input, { results, folded, state });
@@ -75,19 +76,19 @@ async function claimSlots(tx: Tx, { model, slices }: TurnInput): Promise<Claim> 
   return { positions: bySlot(positions), slots: bySlot(rows) };
 }
 
-/** Which entries this turn applies, and what becomes of each slot. Pure. */
-export function admit(slices: readonly Slice[], claim: Claim): { readonly results: readonly SlotResult[]; readonly entries: readonly Entry[] } {
-  const entries: Entry[] = [];
+/** Which records this turn applies, and what becomes of each slot. Pure. */
+export function admit(slices: readonly Slice[], claim: Claim): { readonly results: readonly SlotResult[]; readonly records: readonly LoggedRecord[] } {
+  const records: LoggedRecord[] = [];
   const results = new Map<Slot, SlotResult>();
   for (const slice of slices) {
     const known = results.get(slice.slot);
     if (known && known.kind !== 'applied') continue;
-    results.set(slice.slot, admitSlice(slice, known, claim, entries));
+    results.set(slice.slot, admitSlice(slice, known, claim, records));
   }
-  return { results: [...results.values()], entries };
+  return { results: [...results.values()], records };
 }
 
-function admitSlice(slice: Slice, known: (SlotResult & { kind: 'applied' }) | undefined, claim: Claim, entries: Entry[]): SlotResult {
+function admitSlice(slice: Slice, known: (SlotResult & { kind: 'applied' }) | undefined, claim: Claim, records: LoggedRecord[]): SlotResult {
   const { slot } = slice;
   const row = claim.slots.get(slot);
   const position = claim.positions.get(slot);
@@ -99,7 +100,7 @@ function admitSlice(slice: Slice, known: (SlotResult & { kind: 'applied' }) | un
     assert(!known, 'W1: the slices of a slot follow each other without a gap');
     return { kind: 'gap', slot, position: next, relayed: position.relayed_offset };
   }
-  for (const entry of slice.entries) if (entry.record.offset >= next) entries.push(entry);
+  for (const record of slice.records) if (record.offset >= next) records.push(record);
   return { kind: 'applied', slot, before: position.next_offset, relayed: position.relayed_offset, next: slice.to > next ? slice.to : next };
 }
 
@@ -158,7 +159,7 @@ async function store(tx: Tx, { model, relayedOf }: TurnInput, turn: { results: r
     if (added.length > 0) await tx.copyIn(copyRowsSql(table), added.map((row) => copyRowLine(table, row)));
   }
   if (folded.parked.length > 0) await tx.copyIn(COPY_PARKED, folded.parked.map((row) => copyParkedLine(model.stream, row)));
-  const statements = dirty.filter(({ changed }) => changed.length > 0).map(({ table, changed }) => updateRows(table, changed));
+  const statements = dirty.filter(({ changed }) => changed.length > 0).map(({ table, changed }) => replaceRows(table, changed));
   if (folded.released.length > 0) statements.push(deleteParked(model.stream, folded.released));
   statements.push(advancePositions(model.stream, advanced(results, relayedOf)));
   await Promise.all(statements.map((statement) => tx.query(statement)));
@@ -178,7 +179,7 @@ function bySlot<R extends { readonly slot: Slot }>(rows: readonly R[]): Readonly
   return map;
 }
 
-/** The one entry of slices that hold exactly one. */
-export function onlyEntry(slices: readonly Slice[]): Entry {
-  return must(slices.find((slice) => slice.entries.length > 0)?.entries[0], 'the slices hold an entry');
+/** The one record of slices that hold exactly one. */
+export function onlyRecord(slices: readonly Slice[]): LoggedRecord {
+  return must(slices.find((slice) => slice.records.length > 0)?.records[0], 'the slices hold a record');
 }

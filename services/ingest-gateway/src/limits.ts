@@ -37,8 +37,6 @@ const values = {
   bulkChunkBytesMax: 256 * KiB,
   /** Chunks of one bulk request that wait for Kafka; then the request is not read on. */
   bulkChunksInFlightMax: 6,
-  /** Answers that wait for the client to read them; then the request is not read on. */
-  bulkAnswerBytesMax: 256 * KiB,
 
   laneRecordsPerRequestMax: 1_000,
   laneQueuedRecordsMax: 50_000,

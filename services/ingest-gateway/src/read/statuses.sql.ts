@@ -16,7 +16,7 @@ export interface StatusRow extends SlotRow {
   readonly reason: string | null;
 }
 
-/** One row for each receipt, in any order. */
+/** One row for each receipt, in any order; each look goes through one index, whatever the statistics say. */
 export function readStatuses(shard: Database, receipts: readonly Receipt[]): Promise<readonly StatusRow[]> {
   return shard.query({
     name: 'gateway-statuses',
@@ -32,10 +32,16 @@ export function readStatuses(shard: Database, receipts: readonly Receipt[]): Pro
       from unnest($1::int[], $2::bigint[], $3::uuid[]) with ordinality as w(slot, "offset", digest, n)
       left join slot s on s.slot = w.slot
       left join position p on p.slot = w.slot and p.stream = 'writes'
-      left join journal o on o.slot = w.slot and o.stream = 'writes' and o."offset" = w."offset"
-                         and (o.digest is null or o.digest = w.digest)
-      left join journal d on d.slot = w.slot and d.stream = 'writes' and d.digest = w.digest
-      left join parked k on k.slot = w.slot and k.stream = 'writes' and k."offset" = w."offset"`,
+      left join lateral (
+        select * from journal j where j.slot = w.slot and j.stream = 'writes' and j."offset" = w."offset"
+                                  and (j.digest is null or j.digest = w.digest) limit 1
+      ) o on true
+      left join lateral (
+        select * from journal j where j.digest = w.digest and j.slot + 0 = w.slot and j.stream::text = 'writes' limit 1
+      ) d on true
+      left join lateral (
+        select * from parked j where j.slot = w.slot and j.stream = 'writes' and j."offset" = w."offset" limit 1
+      ) k on true`,
     values: [receipts.map(({ slot }) => slot), receipts.map(({ offset }) => offset.toString()), receipts.map(({ digest }) => digest)],
   });
 }
