@@ -18,9 +18,6 @@ export type Tune = (name: string) => {
   readonly nodeArgs?: readonly string[];
 };
 
-/** A steady heap: without a bound V8 lets garbage stand for speed, at twice the memory. The manifests set the same. */
-const HEAP_FLAGS = ['--max-semi-space-size=32', '--max-old-space-size=192'];
-
 export interface ServicesInput {
   readonly dir: string;
   readonly logDir: string;
@@ -66,7 +63,7 @@ export async function createServices(input: ServicesInput): Promise<Services> {
       opsPort: must(ports[`${name}.ops`], 'the port was chosen above'),
       logFile: join(input.logDir, `${name}.log`),
       env: { ...commonEnv(input, config, role), OPS_PORT: String(ports[`${name}.ops`]), INSTANCE: name, ...env, ...input.env, ...tuned.env },
-      nodeArgs: [...HEAP_FLAGS, ...(tuned.nodeArgs ?? [])],
+      nodeArgs: tuned.nodeArgs,
     });
   };
 
