@@ -16,7 +16,7 @@ const STOP_TIMEOUT_MS = 45_000; // longer than the drain of any service
 const INHERITED = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR', 'NODE_EXTRA_CA_CERTS'];
 
 /** A steady heap: without a bound V8 lets garbage stand for speed, at twice the memory. The manifests set the same. */
-const HEAP_FLAGS = ['--max-semi-space-size=32', '--max-old-space-size=192'];
+const HEAP_FLAGS = ['--max-semi-space-size=32', '--max-old-space-size=512'];
 
 export interface ServiceSpec {
   /** The folder under `services/`. */

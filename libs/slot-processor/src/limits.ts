@@ -6,13 +6,13 @@ export const TURN_RECORDS_MAX = 2_000;
 /** Bytes of keys and values in one transaction. */
 export const TURN_BYTES_MAX = 8 * 1024 * 1024;
 /** Records that wait for a shard: above it the shard's slots are paused in Kafka's consumer. */
-export const LANE_RECORDS_HIGH = 16_000;
+export const LANE_RECORDS_HIGH = 10_000;
 /** Records that wait for a shard: below it the slots are resumed. */
-export const LANE_RECORDS_LOW = 8_000;
+export const LANE_RECORDS_LOW = 6_000;
 /** The same in bytes. */
 export const LANE_BYTES_HIGH = 16 * 1024 * 1024;
 /** Of one fetch over all slots: what may come on top of a lane's limit before its slots are paused. */
-export const FETCH_BYTES_MAX = 2 * 1024 * 1024;
+export const FETCH_BYTES_MAX = 1024 * 1024;
 /** Committed turns whose events are not yet in Kafka, per shard: at the limit the next turn waits. */
 export const RELAY_TURNS_MAX = 2;
 /** Journal rows that one step of catching up reads and publishes. */
