@@ -99,7 +99,7 @@ export async function createLanes(options: {
   async function sendMany(records: readonly OutgoingRecord[]): Promise<readonly Offset[]> {
     if (records.length === 0) return [];
     const { promise, resolve, reject } = Promise.withResolvers<readonly Offset[]>();
-    const many: Many = { offsets: new Array<Offset>(records.length), left: records.length, error: undefined, resolve, reject };
+    const many: Many = { topic, offsets: new Array<Offset>(records.length), left: records.length, stored: 0, error: undefined, resolve, reject };
     for (const [index, record] of records.entries()) {
       const bytes = bytesOf(record);
       while (!hasRoom(bytes.total) && !stop.signal.aborted) await room();
@@ -218,7 +218,8 @@ export async function createLanes(options: {
     }
     const before = queued.bytes;
     released(stored);
-    metrics?.requestStored({ records: stored.length, bytes: before - queued.bytes, tookMs });
+    // An answer that stored nothing is no sign of health.
+    if (stored.length > 0) metrics?.requestStored({ records: stored.length, bytes: before - queued.bytes, tookMs });
     if (again.length === 0) {
       lane.failures = 0;
       return;

@@ -1,5 +1,6 @@
 /** Records between `send` and their offset. The objects are many and short-lived: one per record, of one shape. */
 import type { Offset } from '@millrace/write';
+import { ProduceUnknown } from './errors.ts';
 import { headersBytesOf } from './produce-codec.ts';
 import type { OutgoingRecord, Sent } from './types.ts';
 
@@ -23,7 +24,9 @@ export interface Waiting {
 /** Records that are settled together. */
 export interface Many {
   readonly offsets: Offset[];
+  readonly topic: string;
   left: number;
+  stored: number;
   error: Error | undefined;
   readonly resolve: (offsets: readonly Offset[]) => void;
   readonly reject: (error: Error) => void;
@@ -64,6 +67,7 @@ export function group(records: readonly Waiting[]): readonly Batch[] {
 export function confirmOne(record: Waiting, offset: Offset): void {
   if (record.many === undefined) return record.resolve?.({ offset });
   record.many.offsets[record.index] = offset;
+  record.many.stored += 1;
   return settleOne(record.many);
 }
 
@@ -74,7 +78,9 @@ export function refuseOne(record: Waiting, error: Error): void {
 }
 
 export function refuseOneOf(many: Many, error: Error): void {
-  many.error ??= error;
+  // What may be stored must not be told as what is not.
+  if (error instanceof ProduceUnknown) many.error = error;
+  else many.error ??= error;
   settleOne(many);
 }
 
@@ -82,5 +88,5 @@ function settleOne(many: Many): void {
   many.left -= 1;
   if (many.left > 0) return;
   if (many.error === undefined) many.resolve(many.offsets);
-  else many.reject(many.error);
+  else many.reject(many.stored > 0 && !(many.error instanceof ProduceUnknown) ? new ProduceUnknown(many.topic, many.error) : many.error);
 }
