@@ -1,7 +1,10 @@
 /** W4: what Kafka remembers of a group's progress is never believed; and slots change hands while writes flow. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { createLanes } from '@millrace/kafka';
 import type { Service } from '@millrace/local-cluster';
+import { slotOf } from '@millrace/ring';
 import { startTestCluster, startWriter, until, type TestCluster } from '@millrace/testkit';
+import { encodeWrite } from '@millrace/wire';
 import { Kafka, logLevel } from 'kafkajs';
 
 let cluster: TestCluster;
@@ -49,6 +52,21 @@ test('W3 writers join and leave while writes flow: slots change hands, nothing i
   const report = await cluster.drive({ seed: 'rebalance', writes: 3_000, ratePerSecond: 400 });
   await changes;
   await clean(report.receipts);
+  for (const writer of writers) await writer.stop();
+});
+
+test('a second writer joins while the first is paused by its backlog: no slot stays paused', async () => {
+  const lanes = await createLanes({ kafka: cluster.kafka, topic: 'writes', log: cluster.log, limits: { recordsPerRequestMax: 1_000, queuedRecordsMax: 50_000, queuedBytesMax: 64_000_000, requestTimeoutMs: 10_000 } });
+  const slots = cluster.local.file.slots;
+  const backlog = Array.from({ length: 40_000 }, (_, i) => `demo/backlog-${i}`).map((key) => ({
+    slot: slotOf(key, slots),
+    key,
+    value: encodeWrite({ type: 'account.open', idempotencyKey: 'open', data: { account: key.slice(5), currency: 'GBP' } }),
+  }));
+  await lanes.sendMany(backlog);
+  await lanes.close();
+  const writers = await Promise.all(['backlog-1', 'backlog-2'].map((name) => startWriter(cluster, { name })));
+  await clean();
   for (const writer of writers) await writer.stop();
 });
 

@@ -10,7 +10,7 @@ let cluster: TestCluster;
 let lanes: Lanes;
 beforeAll(async () => {
   cluster = await startTestCluster({ shards: 2, writers: 1 });
-  lanes = await createLanes({ kafka: cluster.kafka, topic: 'writes', log: cluster.log, limits: { recordsPerRequestMax: 100, queuedRecordsMax: 1_000, queuedBytesMax: 10_000_000, requestTimeoutMs: 10_000 } });
+  lanes = await createLanes({ kafka: cluster.kafka, topic: 'writes', log: cluster.log, limits: { recordsPerRequestMax: 500, queuedRecordsMax: 5_000, queuedBytesMax: 10_000_000, requestTimeoutMs: 10_000 } });
 }, 180_000);
 afterAll(async () => {
   await lanes?.close();
@@ -76,6 +76,31 @@ test('what Postgres refuses as data is found by halving and parks that key alone
   const after = await cluster.verify();
   expect(after.differences).toEqual([]);
   expect(after).toMatchObject({ clean: true, parked: 0 });
+});
+
+test('a key that waits with more records than one release may try stays in order over several releases', async () => {
+  const key = 'demo/many';
+  await write(key, 'account.open', 'open', { account: 'many', currency: 'JPY' });
+  await raw(key, 'garbage');
+  const waiting = Array.from({ length: 2_200 }, (_, i) => ({ slot: slotOf(key, slots()), key, value: encodeWrite({ type: 'account.deposit', idempotencyKey: `m${i}`, data: { account: 'many', amount: '1', currency: 'JPY' } }) }));
+  await lanes.sendMany(waiting);
+  await until('all of them wait', async () => (await parked(key))?.records === 2_201n);
+  const slot = (await parked(key))!.slot;
+  const releases = (['skip', 'retry', 'retry'] as const).map((action, i) => releaseRecord({ slot, key, action, id: `many-${i}` }));
+  await lanes.sendMany([...releases, ...waiting.slice(0, 1)]);
+  await until('nothing waits', async () => (await parked(key)) === undefined);
+  expect(await balance('many')).toBe('2200');
+  const verdict = await cluster.verify();
+  expect(verdict.differences).toEqual([]);
+  expect(verdict.clean).toBe(true);
+});
+
+test('W8 a key too long for an index parks like any other that no write can have, and its slot goes on', async () => {
+  const long = `demo/${Array.from({ length: 4_000 }, () => Math.floor(Math.random() * 36).toString(36)).join('')}`;
+  const slot = slotOf('demo/after-long', slots());
+  await lanes.send({ slot, key: long, value: 'x' });
+  await write('demo/after-long', 'account.open', 'open', { account: 'after-long', currency: 'GBP' });
+  await until('the write behind it is applied', async () => (await cluster.call('GET', '/v1/accounts/after-long')).status === 200);
 });
 
 test('a record under a key of another slot parks, so that no row lies on the wrong shard', async () => {

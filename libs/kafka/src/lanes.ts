@@ -173,6 +173,8 @@ export async function createLanes(options: {
   /** The broker's answer; undefined where there was none and the records are back at the head. */
   async function exchange(lane: Lane, batches: readonly Batch[]): Promise<readonly PartitionReply[] | undefined> {
     try {
+      // An idle link that the broker closed has lost nothing.
+      if (lane.link?.isOpen() === false) lane.link = undefined;
       lane.link ??= await connectTo(lane);
       return await request(lane, lane.link, batches);
     } catch (error) {

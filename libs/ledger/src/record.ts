@@ -1,7 +1,7 @@
 /** A record of the log as the checker reads it: a write, an operator's release, or what must be parked. */
 import { slotOf } from '@millrace/ring';
 import { isWireError, parseWrite, RELEASE_TYPE } from '@millrace/wire';
-import { bodyHashOf, digestOf, tenantOf, type BodyHash, type Digest } from '@millrace/write';
+import { bodyHashOf, digestOf, recordKey, tenantOf, type BodyHash, type Digest } from '@millrace/write';
 import { readBody, type Write } from './body.ts';
 import type { LogRecord } from './snapshot.ts';
 
@@ -36,7 +36,7 @@ export type Reading = WriteReading | ReleaseReading | UnreadableReading;
 
 /** Reads a record by the rules of the log alone; `slots` is S. */
 export function readRecord(record: LogRecord, slots: number): Reading {
-  const key = record.key === null ? '' : record.key.toString('utf8');
+  const key = recordKey(record.key);
   const bodyHash = bodyHashOf(record.value ?? '');
   const common = { offset: record.offset, key, atMs: record.timestampMs, value: record.value, bodyHash };
   const envelope = parseWrite(record.value);

@@ -53,6 +53,8 @@ export interface Lane {
   probe(slot: Slot): void;
   /** Forgets what waits of the slot. */
   drop(slot: Slot): void;
+  /** Whether records should flow towards it now. */
+  flow(): 'pause' | 'resume';
   status(): LaneStatus;
   /** Resolves when the turn under way is over; what waits is left to the next owner. */
   stopped(): Promise<void>;
@@ -97,6 +99,8 @@ export function createLane(input: LaneInput): Lane {
 
   async function applyAll(slices: readonly Slice[]): Promise<void> {
     turnAtMs = slices.find((slice) => slice.records.length > 0)?.records[0]?.atMs;
+    // Waiting for Kafka is not being stuck.
+    busySinceMs = undefined;
     await relay.room();
     busySinceMs = Date.now();
     const done = await applyOrHalve(slices);
@@ -111,6 +115,8 @@ export function createLane(input: LaneInput): Lane {
       return result ? [result] : [];
     } catch (error) {
       if (!(error instanceof PgError) || error.kind !== 'data') throw error;
+      breaker.succeeded();
+      if (countRecords(slices) === 0) throw error;
       if (countRecords(slices) === 1) return parkOnly(slices, error);
       metrics.halved(shard, countRecords(slices), error.message);
       const [first, second] = halve(slices);
@@ -205,6 +211,7 @@ export function createLane(input: LaneInput): Lane {
       put(probeOf(slot));
     },
     drop: (slot) => queue.drop(slot),
+    flow: () => flow,
     status: () => ({ records: queue.records(), up, oldestAtMs: turnAtMs ?? queue.oldestAtMs(), busySinceMs }),
     stopped: () => running,
   };

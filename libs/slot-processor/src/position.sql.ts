@@ -16,6 +16,16 @@ export interface SlotRow {
   readonly parked_keys: readonly string[];
 }
 
+/** One look into the index for each parked key, however many records wait behind it. */
+const PARKED_KEYS = `
+  with recursive k as (
+    (select p.key from parked p where p.slot = s.slot and p.stream = $1 order by p.key limit 1)
+    union all
+    select (select p.key from parked p where p.slot = s.slot and p.stream = $1 and p.key > k.key order by p.key limit 1)
+    from k where k.key is not null
+  )
+  select key from k where key is not null`;
+
 /** Locks in slot order, so that two turns never wait for each other in a circle. */
 export function lockPositions(stream: Stream, slots: readonly Slot[]): Sql {
   return {
@@ -31,7 +41,7 @@ export function readSlots(stream: Stream, slots: readonly Slot[]): Sql {
   return {
     name: 'slot-read',
     text: `select s.slot, s.state, s.moved_to,
-                  array(select distinct p.key from parked p where p.slot = s.slot and p.stream = $1) as parked_keys
+                  array(${PARKED_KEYS}) as parked_keys
            from slot s where s.slot = any($2::int[])`,
     values: [stream, slots],
   };
@@ -55,12 +65,15 @@ export function advancePositions(stream: Stream, positions: readonly NextPositio
   };
 }
 
-/** Saves relay positions alone. */
+/** Saves relay positions alone, where no turn holds them: it writes them too. */
 export function saveRelayed(stream: Stream, relayed: readonly { readonly slot: Slot; readonly offset: Offset }[]): Sql {
   return {
     name: 'position-relayed',
-    text: `update position p set relayed_offset = greatest(p.relayed_offset, least(u.relayed, p.next_offset))
-           from unnest($2::int[], $3::bigint[]) as u(slot, relayed)
+    text: `with free as (
+             select slot from position where stream = $1 and slot = any($2::int[]) order by slot for update skip locked
+           )
+           update position p set relayed_offset = greatest(p.relayed_offset, least(u.relayed, p.next_offset))
+           from unnest($2::int[], $3::bigint[]) as u(slot, relayed) join free using (slot)
            where p.stream = $1 and p.slot = u.slot`,
     values: [stream, relayed.map((r) => r.slot), relayed.map((r) => r.offset)],
   };

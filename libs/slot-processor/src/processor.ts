@@ -8,8 +8,8 @@
 import { createSlotConsumer, topicOffsets, type KafkaClient, type SlotBatch, type SlotOffsets } from '@millrace/kafka';
 import { ownerOf } from '@millrace/ring';
 import { createBreaker, sleep, type Check, type Log, type Registry } from '@millrace/runtime';
-import type { Shards, TopologyFollower } from '@millrace/topology';
-import { must, type Offset, type ShardId, type Slot } from '@millrace/write';
+import { UnknownShard, type Shards, type TopologyFollower } from '@millrace/topology';
+import { must, recordKey, type Offset, type ShardId, type Slot } from '@millrace/write';
 import { continueFrom, type Gap } from './continuity.ts';
 import { createLane, type Lane } from './lane.ts';
 import { FETCH_BYTES_MAX } from './limits.ts';
@@ -47,6 +47,8 @@ interface SlotState {
   applied: Offset | undefined;
   highWatermark: bigint | undefined;
   gap: Gap | undefined;
+  /** How often the position was looked for: only the last search counts. */
+  searches: number;
   /** Since when records wait that are not applied, as far as this process saw. */
   laggingSinceMs: number | undefined;
   /** The log does not hold the next record. */
@@ -60,7 +62,12 @@ interface ShardParts {
 
 const BREAKER_RESET_MS = 1_000;
 const TICK_MS = 2_000;
+/** Parked keys are counted at every so many ticks. */
+const PARKED_TICKS = 8;
+/** How long a drain waits for Kafka to take the events of committed turns. */
+const RELAY_DRAIN_MAX_MS = 10_000;
 const ELSEWHERE_RETRY_MS = 250;
+const UNKNOWN_SHARD_RETRY_MS = 5_000;
 const LOG_ENDS_RETRY_MS = 1_000;
 /** A turn that makes no progress for so long means that the process is stuck: statements time out far earlier. */
 const STUCK_MS = 120_000;
@@ -82,12 +89,13 @@ export function createSlotProcessor(input: SlotProcessorInput): SlotProcessor {
     handlers: { onAssigned, onBatch, onCrash: input.onFatal },
   });
   let joined = false;
+  let ticks = 0;
 
   function partsOf(shard: ShardId): ShardParts {
     const known = shards.get(shard);
     if (known) return known;
     const shared = { shard, database: input.shards.get(shard), slots: slotCount, metrics };
-    const relay = createRelay({ ...shared, stream: model.stream, publishers: input.publishers, signal: relayStop.signal });
+    const relay = createRelay({ ...shared, stream: model.stream, publishers: input.publishers, signal: relayStop.signal, onBug: input.onFatal });
     const breaker = createBreaker({ name: `shard ${shard}`, resetMs: BREAKER_RESET_MS, log, registry: input.registry });
     const events = { onPosition, onApplied, onElsewhere, onFlow: (flow: 'pause' | 'resume') => onFlow(shard, flow), onBug: input.onFatal };
     const parts = { relay, lane: createLane({ ...shared, model, relay, breaker, signal, events }) };
@@ -97,7 +105,8 @@ export function createSlotProcessor(input: SlotProcessorInput): SlotProcessor {
 
   /** Every rebalance starts all slots of this process anew: what Kafka remembers of them is not believed (W4). */
   function onAssigned(assigned: readonly Slot[]): void {
-    joined = true;
+    // Without any the member is between two lives; a member that gets none because others have all is rare and idle.
+    joined = assigned.length > 0;
     for (const [slot, { lane }] of slots) lane.drop(slot);
     slots.clear();
     for (const slot of assigned) place(slot);
@@ -105,9 +114,19 @@ export function createSlotProcessor(input: SlotProcessorInput): SlotProcessor {
   }
 
   function place(slot: Slot): void {
-    const { lane } = partsOf(ownerOf(topology.current(), slot));
-    slots.set(slot, { lane, expected: undefined, applied: undefined, highWatermark: undefined, gap: undefined, laggingSinceMs: undefined, stopped: false });
+    let lane: Lane;
+    try {
+      lane = partsOf(ownerOf(topology.current(), slot)).lane;
+    } catch (error) {
+      if (!(error instanceof UnknownShard)) throw error;
+      log.error({ slot, reason: error.message }, 'the slot waits until the shards file names its shard');
+      return placeLater(slot, { delayMs: UNKNOWN_SHARD_RETRY_MS });
+    }
+    slots.set(slot, { lane, expected: undefined, applied: undefined, highWatermark: undefined, gap: undefined, searches: 0, laggingSinceMs: undefined, stopped: false });
     lane.probe(slot);
+    // What the lane told before was told to the slots that it had then.
+    if (lane.flow() === 'pause') consumer.pause([slot]);
+    else consumer.resume([slot]);
   }
 
   function onBatch(batch: SlotBatch): void {
@@ -136,9 +155,10 @@ export function createSlotProcessor(input: SlotProcessorInput): SlotProcessor {
   /** Seeks to a position that the log still holds; a slot whose log does not is stopped, and an operator told. */
   function findPosition(slot: Slot, state: SlotState, position: Offset): void {
     state.expected = undefined;
+    const search = ++state.searches;
     void logEnds()
       .then((ends) => {
-        if (slots.get(slot) !== state) return;
+        if (slots.get(slot) !== state || state.searches !== search) return;
         const { low, high } = must(ends.get(slot), `topic ${topic} has slot ${slot}`);
         state.highWatermark = high;
         state.applied ??= position;
@@ -161,7 +181,7 @@ export function createSlotProcessor(input: SlotProcessorInput): SlotProcessor {
   const logEnds = coalesced(async () => {
     for (;;) {
       try {
-        const ends = await topicOffsets({ kafka: input.kafka, topic });
+        const ends = await topicOffsets({ kafka: input.kafka, topic, signal });
         return new Map<Slot, SlotOffsets>(ends.map((end) => [end.slot, end]));
       } catch (error) {
         log.warn({ reason: String(error) }, "cannot read the log's ends; trying again");
@@ -180,10 +200,15 @@ export function createSlotProcessor(input: SlotProcessorInput): SlotProcessor {
     const state = slots.get(slot);
     if (!state) return;
     state.expected = undefined;
-    void sleep(ELSEWHERE_RETRY_MS, signal)
+    placeLater(slot, { state, delayMs: ELSEWHERE_RETRY_MS });
+  }
+
+  /** Places a slot anew, unless something else has placed or revoked it meanwhile. */
+  function placeLater(slot: Slot, { state, delayMs }: { state?: SlotState; delayMs: number }): void {
+    void sleep(delayMs, signal)
       .then(() => topology.refresh())
       .then(() => {
-        if (slots.get(slot) === state) place(slot);
+        if (slots.get(slot) === state && consumer.assigned().has(slot)) place(slot);
       })
       .catch((error: unknown) => {
         if (!signal.aborted) input.onFatal(error);
@@ -211,12 +236,14 @@ export function createSlotProcessor(input: SlotProcessorInput): SlotProcessor {
   }
 
   async function measure(): Promise<void> {
+    ticks += 1;
     const ends = await logEnds();
     for (const [slot, state] of slots) state.highWatermark = ends.get(slot)?.high ?? state.highWatermark;
     const nowMs = Date.now();
     for (const [shard, { lane }] of shards) {
       const own = [...slots.values()].filter((state) => state.lane === lane);
       metrics.standing(shard, standingOf(lane, own, nowMs));
+      if (ticks % PARKED_TICKS !== 1) continue;
       // A shard that does not answer keeps its last figure; its lane tells that it is down.
       await countParkedKeys(input.shards.get(shard), model.stream).then(
         (keys) => metrics.parkedKeys(shard, keys),
@@ -240,11 +267,13 @@ export function createSlotProcessor(input: SlotProcessorInput): SlotProcessor {
       consumer.pause(slots.keys());
       stopping.abort(new Error('the slot processor stops'));
       await ticking;
+      const patience = setTimeout(() => relayStop.abort(new Error('events wait in the journal for the next owner')), RELAY_DRAIN_MAX_MS);
       for (const { lane } of shards.values()) await lane.stopped();
       for (const { relay } of shards.values()) {
         await relay.drain();
         await relay.save().catch((error: unknown) => log.warn({ reason: String(error) }, 'relay positions are not saved; the next owner publishes some events again'));
       }
+      clearTimeout(patience);
       relayStop.abort(new Error('the slot processor stops'));
       await commit();
       await consumer.stop();
@@ -268,13 +297,15 @@ export function createSlotProcessor(input: SlotProcessorInput): SlotProcessor {
 }
 
 function loggedRecord(slot: Slot, record: SlotBatch['records'][number]): LoggedRecord {
-  return { slot, offset: record.offset, key: record.key?.toString('utf8') ?? '', value: record.value, atMs: record.timestampMs };
+  return { slot, offset: record.offset, key: recordKey(record.key), value: record.value, atMs: record.timestampMs };
 }
 
 /** Does the work again and again, a pause after each, until the signal aborts. */
 async function every(pauseMs: number, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
   while (!signal.aborted) {
-    await sleep(pauseMs, signal).then(work).catch(() => undefined);
+    await sleep(pauseMs, signal).then(work).catch((error: unknown) => {
+      if (!signal.aborted) throw error;
+    });
   }
 }
 

@@ -33,6 +33,8 @@ export interface RelayInput {
   readonly publishers: Publishers;
   readonly metrics: ProcessorMetrics;
   readonly signal: AbortSignal;
+  /** A bug: the process should end and start again from the rows. */
+  readonly onBug: (error: unknown) => void;
 }
 
 export interface Relay {
@@ -66,9 +68,12 @@ export function createRelay(input: RelayInput): Relay {
   let chain = Promise.resolve();
   let turns = 0;
   let wake: (() => void) | undefined;
+  const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+  void aborted.then(() => wake?.());
 
   function add(result: TurnResult): void {
     const stretches = stretchesOf(result, tips);
+    noteRelayed(result);
     if (stretches.length === 0) return;
     turns += 1;
     metrics.relayWaits(shard, turns);
@@ -77,15 +82,25 @@ export function createRelay(input: RelayInput): Relay {
       metrics.relayWaits(shard, turns);
       wake?.();
     });
-    // The only rejection is the abort of a drain: what is not out is published by the next owner from the journal.
-    chain = chain.catch(() => undefined);
+    // After the abort of a drain, what is not out is published by the next owner from the journal.
+    chain = chain.catch((error: unknown) => {
+      if (!signal.aborted) input.onBug(error);
+    });
+  }
+
+  /** What another process has published since; a slot may leave and come back. */
+  function noteRelayed({ slots }: TurnResult): void {
+    for (const result of slots) {
+      if (result.kind === 'elsewhere') published.delete(result.slot);
+      else if (result.relayed > (published.get(result.slot) ?? 0n)) published.set(result.slot, result.relayed);
+    }
   }
 
   async function publishTurn(stretches: readonly Stretch[], { journal }: TurnResult): Promise<void> {
     for (const stretch of stretches) if (stretch.missing < stretch.from) await catchUp(stretch);
     await publish(journal.map(eventOfRow));
     for (const { slot, to } of stretches) {
-      published.set(slot, to);
+      if (to > (published.get(slot) ?? 0n)) published.set(slot, to);
       unsaved.add(slot);
     }
   }
@@ -123,12 +138,12 @@ export function createRelay(input: RelayInput): Relay {
     },
     relayedOf: (slot) => published.get(slot) ?? (0n as Offset),
     async save() {
-      const relayed = [...unsaved].map((slot) => ({ slot, offset: published.get(slot) ?? (0n as Offset) }));
+      const relayed = [...unsaved].sort((a, b) => a - b).map((slot) => ({ slot, offset: published.get(slot) ?? (0n as Offset) }));
       if (relayed.length === 0) return;
       await input.database.query(saveRelayed(input.stream, relayed));
       for (const { slot, offset } of relayed) if (published.get(slot) === offset) unsaved.delete(slot);
     },
-    drain: () => chain,
+    drain: () => Promise.race([chain, aborted]),
   };
 }
 
@@ -140,7 +155,8 @@ function stretchesOf({ slots }: TurnResult, tips: Map<Slot, Offset>): readonly S
       return [];
     }
     const [before, next] = result.kind === 'gap' ? [result.position, result.position] : [result.before, result.next];
-    const missing = tips.get(result.slot) ?? result.relayed;
+    const tip = tips.get(result.slot) ?? result.relayed;
+    const missing = tip > result.relayed ? tip : result.relayed;
     tips.set(result.slot, next);
     return missing < next ? [{ slot: result.slot, missing, from: before, to: next }] : [];
   });

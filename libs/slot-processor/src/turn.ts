@@ -137,8 +137,9 @@ async function loadParked(tx: Tx, { model, slots }: TurnInput, { claim, entries 
   for (const { kind, record } of parkedKeys.size === 0 ? [] : entries) {
     const name = parkedName(record);
     if (!parkedKeys.has(name)) continue;
-    if (kind === 'release') met.set(name, { slot: record.slot, key: record.key, recordsMax: RELEASE_RECORDS_MAX + 1 });
-    else if (!met.has(name)) met.set(name, { slot: record.slot, key: record.key, recordsMax: 1 });
+    // One more than all releases of the turn may try, so that a key with records left stays parked.
+    const recordsMax = (met.get(name)?.recordsMax ?? 1) + (kind === 'release' ? RELEASE_RECORDS_MAX : 0);
+    met.set(name, { slot: record.slot, key: record.key, recordsMax });
   }
   const parked = new Map<string, ParkedEntry[]>();
   for (const row of met.size === 0 ? [] : await tx.query<StoredParked>(readParked(model.stream, [...met.values()]))) {

@@ -42,11 +42,11 @@ export async function createTopologyFollower({ control, log, signal }: { control
   }
 
   async function refresh(): Promise<Topology> {
-    try {
-      accept(await readTopology(control));
-    } catch (error) {
+    const next = await readTopology(control).catch((error: unknown) => {
       log.warn({ reason: String(error), epoch: current.epoch }, 'control database does not answer; the known topology stays');
-    }
+      return undefined;
+    });
+    accept(next);
     return current;
   }
 

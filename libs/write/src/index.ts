@@ -5,3 +5,4 @@ export * from './digest.ts';
 export * from './ids.ts';
 export * from './money.ts';
 export * from './receipt.ts';
+export * from './record-key.ts';

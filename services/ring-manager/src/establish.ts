@@ -41,11 +41,13 @@ export class SlotsChanged extends Error {
 export async function establish(input: EstablishInput): Promise<Topology> {
   const cluster = await establishControl(input);
   await establishTopics(input);
-  const topology = (await readTopology(input.control)) ?? (await proposeFirst(input));
   for (const shard of input.shards.ids()) {
-    const database = input.shards.get(shard);
-    await prepareShard({ database, identity: { clusterId: cluster.id, shard, slots: cluster.slots }, log: input.log });
-    if (topology.epoch === FIRST_EPOCH) await seedSlots(database, { epoch: FIRST_EPOCH, slots: slotsOf(topology, shard) });
+    await prepareShard({ database: input.shards.get(shard), identity: { clusterId: cluster.id, shard, slots: cluster.slots }, log: input.log });
+  }
+  const topology = (await readTopology(input.control)) ?? (await proposeFirst(input));
+  if (topology.epoch > FIRST_EPOCH) return topology;
+  for (const shard of input.shards.ids()) {
+    await seedSlots(input.shards.get(shard), { epoch: FIRST_EPOCH, slots: slotsOf(topology, shard) });
   }
   return topology;
 }
