@@ -1,6 +1,6 @@
 /** Java for the brokers, and Maven for their jars. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 
@@ -9,29 +9,44 @@ import { cleanEnv, runQuietly, say, SetupError } from './process.mjs';
 
 const JAVA_MIN = 17;
 const JRE_PACKAGES = ['openjdk-17-jre-headless', 'openjdk-21-jre-headless', 'openjdk-25-jre-headless'];
+const JRE_PACKAGE_DEFAULT = 'default-jre-headless';
 
 /** Installs what is missing where that is possible. @throws SetupError that says what to install. */
-export async function ensureJava() {
-  const missing = missingTools();
+export async function ensureJava(root) {
+  const missing = missingTools(root);
   if (missing.length === 0) return;
   if (process.getuid() === 0 && succeeds('apt-get', ['--version'])) await installByApt(missing);
-  const still = missingTools();
+  const still = missingTools(root);
   if (still.length > 0) throw new SetupError(adviceFor(still));
 }
 
 /** Kafka's jars, in a cache that outlives the clone. Needs the build. */
 export async function ensureJars(root) {
-  if (hasJars()) return;
+  if (hasJars(root)) return;
   const script = "const { ensureKafkaJars } = await import('./libs/local-cluster/dist/index.js'); await ensureKafkaJars();";
   await runQuietly(node24(root), ['--input-type=module', '--eval', script], { cwd: root, step: "bringing Kafka's jars (Maven, 44 MB)" });
 }
 
-function missingTools() {
+/** Whether the very version that the cluster runs is in the cache: the answer of `hasKafkaJars`, before the build. */
+export function hasJars(root, env = process.env) {
+  const wished = env.XDG_CACHE_HOME;
+  const cache = join(wished !== undefined && isAbsolute(wished) ? wished : join(homedir(), '.cache'), 'millrace');
+  return existsSync(join(cache, `kafka-${kafkaVersion(root)}`));
+}
+
+function kafkaVersion(root) {
+  const file = join(root, 'libs/local-cluster/src/kafka-pom.ts');
+  const found = /^export const KAFKA_VERSION = '([^']+)';$/m.exec(readFileSync(file, 'utf8'));
+  if (found === null) throw new Error(`${file} names no KAFKA_VERSION in a line of its own`);
+  return found[1];
+}
+
+function missingTools(root) {
   const major = javaMajor();
   return [
     ...(major === undefined || major < JAVA_MIN ? [{ name: 'java', found: major }] : []),
     // Once the jars are there Maven has done its work.
-    ...(hasJars() || succeeds('mvn', ['-v']) ? [] : [{ name: 'maven' }]),
+    ...(hasJars(root) || succeeds('mvn', ['-v']) ? [] : [{ name: 'maven' }]),
   ];
 }
 
@@ -44,7 +59,7 @@ async function installByApt(missing) {
 }
 
 function javaPackage() {
-  return JRE_PACKAGES.find((name) => succeeds('apt-cache', ['show', name])) ?? JRE_PACKAGES[0];
+  return JRE_PACKAGES.find((name) => succeeds('apt-cache', ['show', name])) ?? JRE_PACKAGE_DEFAULT;
 }
 
 function adviceFor(missing) {
@@ -56,7 +71,8 @@ function adviceFor(missing) {
     'Please install:',
     ...lines,
     '',
-    '  Debian, Ubuntu   sudo apt-get install openjdk-17-jre-headless maven',
+    '  Debian, Ubuntu   sudo apt-get install default-jre-headless maven',
+    '                   (openjdk-17-jre-headless on Debian 11 and Ubuntu 22.04, where the default is Java 11)',
     '  Fedora           sudo dnf install java-21-openjdk-headless maven',
     '  Arch             sudo pacman -S jre-openjdk-headless maven',
     '',
@@ -71,12 +87,6 @@ function javaMajor() {
   const version = /version "(\d+)(?:\.(\d+))?/.exec(stderr);
   if (version === null) return undefined;
   return Number(version[1] === '1' ? version[2] : version[1]);
-}
-
-function hasJars() {
-  const wished = process.env.XDG_CACHE_HOME;
-  const cache = join(wished !== undefined && isAbsolute(wished) ? wished : join(homedir(), '.cache'), 'millrace');
-  return existsSync(cache) && readdirSync(cache).some((name) => /^kafka-[\d.]+$/.test(name));
 }
 
 function succeeds(command, args) {

@@ -11,12 +11,19 @@ export class SetupError extends Error {
 /** npm passes a signal on that the terminal has sent already: both together are one. */
 const SAME_SIGNAL_MS = 1_500;
 
-/** Without what npm adds for its scripts, and without settings that change what npm installs. */
-export function cleanEnv() {
-  const kept = Object.entries(process.env).filter(
-    ([name]) => !name.toLowerCase().startsWith('npm_') && !['NODE_ENV', 'INIT_CWD', 'NODE_OPTIONS'].includes(name),
-  );
-  return Object.fromEntries(kept);
+/** What npm tells a script about the script, the package and itself. */
+const OF_THE_SCRIPT = /^npm_(lifecycle_.*|package_.*|command|execpath|node_execpath|config_(local_prefix|global_prefix|node_gyp|npm_version))$/i;
+/**
+ * Settings under which `npm ci` leaves packages out, or fails without a word. npm refuses allow-scripts from the
+ * environment, where it puts what it read in .npmrc.
+ */
+const OF_THE_INSTALLATION = /^npm_config_(omit|include|production|only|also|dev|optional|allow_scripts|loglevel)$/i;
+const OF_NODE = /^(NODE_ENV|INIT_CWD|NODE_OPTIONS)$/;
+
+/** Without what npm adds for its scripts. The user's own settings stay: registry, certificates, proxy, npmrc. */
+export function cleanEnv(env = process.env) {
+  const dropped = [OF_THE_SCRIPT, OF_THE_INSTALLATION, OF_NODE];
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !dropped.some((pattern) => pattern.test(name))));
 }
 
 /** Runs a step with its output shown. The exit code. */

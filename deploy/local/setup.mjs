@@ -73,7 +73,7 @@ async function bench() {
 }
 
 async function everything() {
-  await ensureJava();
+  await ensureJava(root);
   await ensurePackages(root);
   await ensureBuild(root);
   await ensureJars(root);

@@ -132,7 +132,7 @@ async function bulk(lines: readonly string[]): Promise<{ readonly receipt?: stri
 }
 
 /** What a raw connection answers until the server closes it. */
-function raw(text: string | Buffer, { end = false } = {}): Promise<string> {
+function raw(text: string | Buffer, { end = false, afterAnswer = '' } = {}): Promise<string> {
   const { hostname, port } = new URL(gateway.url);
   return new Promise((resolve, reject) => {
     let answer = '';
@@ -140,6 +140,7 @@ function raw(text: string | Buffer, { end = false } = {}): Promise<string> {
       socket.write(text);
       if (end) socket.end();
     });
+    socket.once('data', () => void (afterAnswer && socket.write(afterAnswer)));
     socket.on('data', (chunk: Buffer) => (answer += chunk.toString('latin1')));
     socket.on('close', () => resolve(answer));
     socket.on('error', reject);
@@ -148,6 +149,13 @@ function raw(text: string | Buffer, { end = false } = {}): Promise<string> {
 
 async function until(condition: () => Promise<boolean>): Promise<void> {
   while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+/** The value of a metric, by its name and labels as they are exposed; 0 where there is none yet. */
+async function metric(series: string): Promise<number> {
+  const metrics = await (await fetch(`${gateway.opsUrl}/metrics`)).text();
+  const line = metrics.split('\n').find((one) => one.startsWith(`${series} `));
+  return Number(line?.slice(series.length + 1) ?? 0);
 }
 
 async function highOf(slot: number): Promise<Offset> {
@@ -173,12 +181,14 @@ interface Applied {
   readonly outcome?: 'applied' | 'refused';
   readonly detail?: object;
   readonly key: string;
+  /** Null as the writer leaves it where the key is misused. */
+  readonly digest?: Digest | null;
   /** Further statements of the same transaction. */
   readonly also?: readonly { readonly text: string; readonly values: readonly unknown[] }[];
 }
 
 /** Plays the writer: the journal row, the position and what else the write does, in one transaction. */
-async function apply({ slot, offset, digest }: Receipt, { outcome = 'applied', detail, key, also = [] }: Applied): Promise<void> {
+async function apply({ slot, offset, digest: digestOfReceipt }: Receipt, { outcome = 'applied', detail, key, digest = digestOfReceipt, also = [] }: Applied): Promise<void> {
   await (await shardOf(slot)).transaction(async (tx) => {
     for (const sql of also) await tx.query(sql);
     await tx.query({
@@ -215,15 +225,46 @@ describe('a single write', () => {
     expect(found).toEqual([`demo/${account} {"type":"account.open","idempotency_key":"first","data":{"account":"${account}","currency":"GBP"}}`]);
   });
 
-  test('a retry gets the same receipt and stores nothing; another body under its key is a mismatch', async () => {
+  test('a retry gets the same receipt and stores nothing', async () => {
     const account = `acc-${randomUUID()}`;
     const first = await openAccount(account, { idempotencyKey: 'same' });
     const before = await stored();
     const again = await post('/v1/accounts', ` { "currency" : "GBP", "account" : "${account}" } `, { idempotencyKey: 'same' });
     expect(again).toMatchObject({ status: 202, json: first.json });
-    const other = await post('/v1/accounts', { account, currency: 'USD' }, { idempotencyKey: 'same' });
-    expect(other).toMatchObject({ status: 409, json: { code: 'idempotency_mismatch', receipt: first.json['receipt'] } });
     expect(await stored()).toBe(before);
+  });
+
+  test('another body under its key is a mismatch once the shard has the first; until then the shard decides', async () => {
+    const account = `acc-${randomUUID()}`;
+    const misuse = (): Promise<Reply> => post('/v1/accounts', { account, currency: 'USD' }, { idempotencyKey: 'misused' });
+    const first = await openAccount(account, { idempotencyKey: 'misused' });
+    const early = await misuse();
+    expect(early.status).toBe(202);
+    expect(receiptIn(early).offset).toBeGreaterThan(receiptIn(first).offset);
+    // The first stays the one that is remembered.
+    expect(await openAccount(account, { idempotencyKey: 'misused' })).toMatchObject({ status: 202, json: first.json });
+    await apply(receiptIn(first), { key: routingKey(DEMO, account) });
+    const before = await stored();
+    expect(await misuse()).toMatchObject({ status: 409, json: { code: 'idempotency_mismatch', receipt: first.json['receipt'] } });
+    expect(await stored()).toBe(before);
+  });
+
+  test('a retry of the first write is accepted where the gateway remembers only the misuse of its key', async () => {
+    const account = `acc-${randomUUID()}`;
+    const key = routingKey(DEMO, account);
+    const [first] = await bulk([JSON.stringify({ type: 'account.open', idempotency_key: 'by-bulk', data: { account, currency: 'GBP' } })]);
+    const misuse = receiptIn(await post('/v1/accounts', { account, currency: 'USD' }, { idempotencyKey: 'by-bulk' }));
+    const receipt = decodeReceipt(DEMO, first?.receipt ?? '')!;
+    await apply(receipt, { key });
+    await apply(misuse, { key, digest: null, outcome: 'refused', detail: { code: 'idempotency_mismatch', first: String(receipt.offset) } });
+    const retry = await openAccount(account, { idempotencyKey: 'by-bulk' });
+    expect(retry.status).toBe(202);
+    const { slot, offset } = receiptIn(retry);
+    await (await shardOf(slot)).query({ text: `update position set next_offset = $2 where stream = 'writes' and slot = $1`, values: [slot, offset + 1n] });
+    expect((await ask(`/v1/writes/${String(retry.json['receipt'])}`)).json).toMatchObject({ status: 'applied' });
+    // The misuse still finds its own receipt, whose outcome says what it is.
+    const again = await post('/v1/accounts', { account, currency: 'USD' }, { idempotencyKey: 'by-bulk' });
+    expect((await ask(`/v1/writes/${String(again.json['receipt'])}`)).json).toMatchObject({ status: 'refused', code: 'idempotency_mismatch' });
   });
 
   test('the same key of another account or tenant is another write', async () => {
@@ -363,15 +404,27 @@ describe('bad input', () => {
     expect(await stored()).toBe(before);
   });
 
-  test('a client that sends its headers or its body too slowly is told so and put off', async () => {
+  test('a client that sends its headers or its body too slowly is told so and put off, also where the body completes late', async () => {
     const before = await stored();
-    const answers = await Promise.all([raw('POST /v1/accounts HTTP/1.1\r\nHost: x\r\n'), raw(`${head}Content-Length: 50\r\n\r\n{"amount":`)]);
+    const body = JSON.stringify(good);
+    const refused = await refusedTimeouts();
+    const answers = await Promise.all([
+      raw('POST /v1/accounts HTTP/1.1\r\nHost: x\r\n'),
+      raw(`${head}Content-Length: 50\r\n\r\n{"amount":`),
+      raw(`${head}Content-Length: ${body.length}\r\n\r\n${body.slice(0, 10)}`, { afterAnswer: body.slice(10) }),
+    ]);
     for (const answer of answers) {
       expect(answer).toMatch(/^HTTP\/1\.1 408 /);
       expect(answer).toContain('"urn:millrace:problem:request_timeout"');
+      expect(answer.match(/HTTP\/1\.1/g)).toHaveLength(1);
     }
     expect(await stored()).toBe(before);
+    expect(await metric('millrace_gateway_in_flight_bytes')).toBe(0);
+    expect((await refusedTimeouts()) - refused).toBe(2);
+    expect((await openAccount(`acc-${randomUUID()}`)).status).toBe(202);
   });
+
+  const refusedTimeouts = (): Promise<number> => metric('millrace_gateway_requests_total{route="POST /v1/accounts/{account}/deposits",outcome="request_timeout"}');
 });
 
 describe('many writes in one body', () => {
@@ -498,6 +551,26 @@ describe('reads', () => {
     expect(await ask(`/v1/writes/${forged}`, other)).toMatchObject({ status: 404, json: { code: 'not_found' } });
   });
 
+  test('over the limit are refused with the time to come again, and are taken again once others ended', async () => {
+    const account = `acc-${randomUUID()}`;
+    const opened = await openAccount(account);
+    const path = `/v1/writes/${String(opened.json['receipt'])}`;
+    const { hostname, port } = new URL(gateway.url);
+    const socket = connect(Number(port), hostname);
+    socket.resume();
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer demo-key\r\nPrefer: wait=30\r\n\r\n`.repeat(limits.inFlightReadsMax));
+    await until(async () => (await metric('millrace_gateway_in_flight_reads')) === limits.inFlightReadsMax);
+    for (const refused of [await ask(path), await ask(`/v1/accounts/${account}`)]) {
+      expect(refused).toMatchObject({ status: 429, json: { code: 'too_many_requests' } });
+      expect(refused.headers['retry-after']).toBe('1');
+    }
+    expect((await openAccount(`acc-${randomUUID()}`)).status).toBe(202);
+    await apply(receiptIn(opened), { key: routingKey(DEMO, account) });
+    await until(async () => (await metric('millrace_gateway_in_flight_reads')) === 0);
+    socket.destroy();
+    expect(await ask(path)).toMatchObject({ status: 200, json: { status: 'applied' } });
+  });
+
   test('follow a slot that moved, before the topology tells', async () => {
     const account = `acc-${randomUUID()}`;
     const slot = slotOf(routingKey(DEMO, account), SLOTS);
@@ -564,13 +637,24 @@ describe('without Kafka', () => {
 
 describe('a drain', () => {
   test('finishes what is in flight and takes nothing more', async () => {
+    // A bulk request whose body goes on: what it did not read has no answer, so its answer has no end.
+    const line = JSON.stringify({ type: 'stock.receive', idempotency_key: 'drained', data: { sku: 'sku-drain', quantity: 1 } });
+    let answered = '';
+    const socket = connect(Number(new URL(gateway.url).port), '127.0.0.1');
+    socket.on('data', (chunk: Buffer) => (answered += chunk.toString('latin1')));
+    const cut = new Promise((resolve) => socket.on('close', resolve));
+    socket.write('POST /v1/writes HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer demo-key\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n');
+    socket.write(`${(line.length + 1).toString(16)}\r\n${line}\n\r\n`);
+    await until(async () => answered.includes('"receipt"'));
     const inFlight = Array.from({ length: 50 }, (_, n) => openAccount(`acc-drain-${n}`));
     await Promise.race(inFlight);
     const drained = life.drain();
     for (const reply of await Promise.all(inFlight)) {
       expect([202, 503]).toContain(reply.status);
-      if (reply.status === 503) expect(reply.json['code']).toBe('draining');
+      if (reply.status === 503) expect(reply).toMatchObject({ json: { code: 'draining' }, headers: { connection: 'close' } });
     }
+    await cut;
+    expect(answered).not.toMatch(/\r\n0\r\n/);
     await drained;
     await expect(openAccount('acc-late')).rejects.toThrow();
   });

@@ -4,7 +4,7 @@
  * Started in the order servers, ring-manager, writers and gateways; drained in reverse. One cluster a directory: a
  * lock says who runs it, `cluster.json` what runs.
  */
-import { accessSync, constants, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { accessSync, constants, mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 import { must } from '@millrace/write';
@@ -16,6 +16,7 @@ import { isLock, tryLock, type DirLock } from './dir-lock.ts';
 import { layoutOf, saveLayout } from './layout.ts';
 import { stopLeftovers } from './leftovers.ts';
 import { rotateLogs } from './logs.ts';
+import { refuseOthersFiles, removeOwnEntries } from './own-entries.ts';
 import { secretsOf } from './secrets.ts';
 import { createServers, portsOf, postgresNames, type Servers } from './servers.ts';
 import { createServices, type Services, type Tune } from './services.ts';
@@ -35,7 +36,7 @@ export interface LocalClusterOptions {
   readonly gateways?: number;
   /** Of the gateway; another is taken where it is in use. */
   readonly port?: number;
-  /** Removes what the directory holds first. */
+  /** Removes first what clusters have made in the directory; see `refuseOthersFiles` for where it does not. */
   readonly fresh?: boolean;
   /** Default true: a process that ends is started again. */
   readonly supervise?: boolean;
@@ -182,10 +183,11 @@ function separateServices(stage: readonly Child[]): readonly (readonly Child[])[
   return [stage.filter(isGateway), stage.filter((child) => !isGateway(child))];
 }
 
-/** The directory for this process alone, without leftovers. @throws ClusterInUse */
+/** The directory for this process alone, without leftovers. @throws ClusterInUse, DirectoryDenied, DirectoryNotACluster */
 async function takeDirectory(dir: string, fresh: boolean, progress: (step: string) => void): Promise<DirLock> {
   mkdirSync(dir, { recursive: true });
   refuseForeign(dir);
+  if (fresh) refuseOthersFiles(dir);
   const lock = tryLock(join(dir, 'lock'));
   if (!isLock(lock)) throw new ClusterInUse(dir, lock.pid);
   try {
@@ -193,7 +195,7 @@ async function takeDirectory(dir: string, fresh: boolean, progress: (step: strin
     if (left.length > 0) progress(`stopped what an earlier start had left behind: ${left.join(', ')}`);
     if (!fresh) return lock;
     progress(`removing the data in ${dir}`);
-    for (const entry of readdirSync(dir).filter((name) => name !== 'lock')) rmSync(join(dir, entry), { recursive: true });
+    removeOwnEntries(dir);
     return lock;
   } catch (error) {
     lock.release();

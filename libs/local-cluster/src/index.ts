@@ -10,7 +10,9 @@ export {
   type LocalClusterOptions,
 } from './cluster.ts';
 export { ensureKafkaJars, hasKafkaJars, type KafkaJars } from './kafka-jars.ts';
+export { KAFKA_VERSION } from './kafka-pom.ts';
 export { LayoutMismatch, SHARDS_MAX } from './layout.ts';
+export { DirectoryNotACluster } from './own-entries.ts';
 export { freePort, freePorts } from './ports.ts';
 export type { Passwords } from './postgres-init.ts';
 export { createPostgres, newPasswords, startPostgres, type Postgres, type PostgresOptions } from './postgres.ts';

@@ -1,5 +1,6 @@
 /** What a broker, its storage tool and the producer perf test need on their class path, and nothing of Connect. */
 
+/** `deploy/local/java.mjs` reads this line as text: it runs before the build. */
 export const KAFKA_VERSION = '4.3.1';
 const LOG4J_VERSION = '2.24.3';
 const DEPENDENCY_PLUGIN = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1';

@@ -51,6 +51,15 @@ export function layoutOf(dir: string, wished: WishedLayout): Layout {
   return kept;
 }
 
+/** Whether a cluster was made here, by this version. */
+export function hasLayout(dir: string): boolean {
+  try {
+    return readJson<Layout>(fileOf(dir), schema) !== undefined;
+  } catch {
+    return false; // damaged, of another version, or another program's: nothing that proves a cluster
+  }
+}
+
 export function saveLayout(dir: string, layout: Layout): void {
   writeJson(fileOf(dir), layout);
 }

@@ -8,14 +8,13 @@ import { connected, type Connections } from './connect.ts';
 import { count, type Output } from './output.ts';
 import { standingOf, totalsOf, type Totals } from './standing.ts';
 import { gatewayOf, type Target } from './target.ts';
+import { untilApplied } from './until-applied.ts';
 
 const CONNECTIONS = 32;
 const BULK_CONNECTIONS = 4;
 /** Full speed: a hot key's writes need not wait for one another's acks. */
 const SAME_KEY_PER_BODY_MAX = 32;
 const SAMPLE_EVERY_MS = 1_000;
-/** Without one more applied record for this long, the wait ends and the verdict tells what is missing. */
-const STUCK_MS = 120_000;
 
 export interface MainJob {
   readonly target: Target;
@@ -29,12 +28,12 @@ export interface MainJobResult {
   readonly verdict: Verdict;
 }
 
-/** @throws where Kafka or a shard cannot be asked, or the signal aborts. */
+/** @throws ShardSilent; where Kafka cannot be asked, or the signal aborts. */
 export async function runMainJob({ target, works, output, signal }: MainJob): Promise<MainJobResult> {
   return await connected(target, async (connections) => {
     const report = await driveAndWatch({ target, works, output, signal, connections });
     signal.throwIfAborted();
-    await untilApplied(connections, output, signal);
+    await untilApplied({ look: () => standingOf(connections), output, signal });
     output.settle();
     const verdict = await verify({ connections, acked: report.receipts, output, signal });
     return { drive: report, verdict };
@@ -91,18 +90,6 @@ async function driveAndWatch({ target, works, output, signal, connections }: Mai
   }
 }
 
-async function untilApplied(connections: Connections, output: Output, signal: AbortSignal): Promise<void> {
-  let best = { lag: -1n, atMs: performance.now() };
-  for (;;) {
-    const { lagRecords, lagSeconds } = totalsOf((await standingOf(connections)).flatMap((shard) => shard.slots));
-    if (lagRecords === 0n) return;
-    output.live(`applying what is left: lag ${count(lagRecords)} records, ${lagSeconds} s`);
-    if (best.lag < 0n || lagRecords < best.lag) best = { lag: lagRecords, atMs: performance.now() };
-    if (performance.now() - best.atMs > STUCK_MS) return;
-    await sleep(200, signal);
-  }
-}
-
 interface Watch {
   driven(progress: Progress): void;
   sampled(totals: Totals): void;
@@ -151,7 +138,9 @@ async function sampleEvery({ connections, watch, signal }: Sampling): Promise<vo
   while (!signal.aborted) {
     // A server that is down for a moment costs a sample, not the run.
     await standingOf(connections).then(
-      (standing) => watch.sampled(totalsOf(standing.flatMap((shard) => shard.slots))),
+      (standing) => {
+        if (standing.every((shard) => shard.problem === undefined)) watch.sampled(totalsOf(standing.flatMap((shard) => shard.slots)));
+      },
       () => undefined,
     );
     await sleep(SAMPLE_EVERY_MS, signal).catch(() => undefined);

@@ -21,7 +21,7 @@ export interface SlotStanding {
 
 export interface ShardStanding {
   readonly shard: ShardId;
-  /** Why the shard could not be asked. */
+  /** Why the shard could not be asked. Its slots are then unknown, which is not the same as none. */
   readonly problem?: string;
   readonly slots: readonly SlotStanding[];
   readonly parkedKeys: bigint;

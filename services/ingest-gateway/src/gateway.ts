@@ -16,6 +16,7 @@ import { assertLimits, limits } from './limits.ts';
 import { createMetrics, observeLevels } from './metrics.ts';
 import { openapiJson } from './openapi.ts';
 import { createFollowSlot } from './read/follow.ts';
+import { createInFlightReads } from './read/in-flight-reads.ts';
 import { createOutcomes } from './read/outcomes.ts';
 import { createStatusBatches } from './read/status-batches.ts';
 import { createWatch } from './read/watch.ts';
@@ -129,9 +130,10 @@ async function serve({ config, log, life }: GatewayOptions, { registry, breaker,
   const singles = createSingleWrites({ keys, admission, inFlight, bodies, recent, lanes, outcomes, slots, limits, metrics, log, draining });
   const bulk = createBulkWrites({ keys, admission, bodies, lanes, slots, limits, deadlines, metrics, log });
 
-  const reads = createReads({ keys, follow, outcomes, slots, limits, metrics, closing });
+  const inFlightReads = createInFlightReads(limits);
+  const reads = createReads({ keys, follow, outcomes, inFlight: inFlightReads, slots, limits, metrics, closing });
   const routers = [
-    statusRoutes({ keys, outcomes, slots, limits, metrics, closing }),
+    statusRoutes({ keys, outcomes, inFlight: inFlightReads, slots, limits, metrics, closing }),
     accountRoutes(reads),
     paymentRoutes(reads),
     orderRoutes(reads),
@@ -143,6 +145,7 @@ async function serve({ config, log, life }: GatewayOptions, { registry, breaker,
   observeLevels(registry, {
     inFlightRecords: inFlight.records,
     inFlightBytes: inFlight.bytes,
+    inFlightReads: inFlightReads.count,
     waiters: watch.waiters,
     recentWrites: recent.size,
     bulkStreams: bulk.streams,

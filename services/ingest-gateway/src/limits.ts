@@ -46,6 +46,8 @@ const values = {
   recentWritesMax: 50_000,
   apiKeysMax: 10_000,
 
+  /** Reads between their headers and their answer. */
+  inFlightReadsMax: 2_000,
   /** Requests that wait for an outcome or a receipt. */
   waitersMax: 10_000,
   waitMsMax: 30_000,
@@ -99,6 +101,8 @@ export function assertLimits(l: Limits): void {
   assert(l.idempotencyKeyCharsMax <= l.headerBytesMax, 'an idempotency key fits the headers');
   assert(IDEMPOTENCY_KEY_PATTERN.test('k'.repeat(l.idempotencyKeyCharsMax)), 'the longest idempotency key is one');
   assert(!IDEMPOTENCY_KEY_PATTERN.test('k'.repeat(l.idempotencyKeyCharsMax + 1)), 'a longer one is none');
+  assert(l.inFlightReadsMax < l.connectionsMax, 'reads leave connections to writes');
+  assert(l.inFlightReadsMax <= l.waitersMax, 'every read may wait');
   assert(l.afterWaitMs <= l.waitMsMax && l.followMoveMs <= l.waitMsMax, 'no wait is longer than the longest');
   assert(l.watchIntervalMsMin <= l.watchIntervalMsMax, 'the watch slows down, not up');
   assert(l.stallMs < l.produceTimeoutMs, 'a stall is seen before a request is given up');

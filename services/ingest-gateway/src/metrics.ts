@@ -24,6 +24,7 @@ export interface Metrics {
 export interface Levels {
   readonly inFlightRecords: () => number;
   readonly inFlightBytes: () => number;
+  readonly inFlightReads: () => number;
   readonly waiters: () => number;
   readonly connections: () => Promise<number>;
   readonly recentWrites: () => number;
@@ -89,7 +90,8 @@ export function observeLevels(registry: Registry, levels: Levels): void {
     });
   };
   gauge('in_flight_records', 'Single writes between their headers and their answer.', levels.inFlightRecords);
-  gauge('in_flight_bytes', 'Bytes of single bodies that are being read.', levels.inFlightBytes);
+  gauge('in_flight_bytes', 'Bytes of single bodies that are being read, or held while a shard is asked about their key.', levels.inFlightBytes);
+  gauge('in_flight_reads', 'Reads between their headers and their answer.', levels.inFlightReads);
   gauge('waiters', 'Requests that wait for a position.', levels.waiters);
   gauge('connections', 'Open client connections.', levels.connections);
   gauge('recent_writes', 'Acknowledged writes that a retry finds without Kafka.', levels.recentWrites);

@@ -73,7 +73,8 @@ function bulkAndStatus(): Json {
         summary: 'Send many writes, one a line',
         description:
           'NDJSON in, NDJSON out: one answer line for each line with content, in the same order. A bad line never fails another. ' +
-          'Lines of blanks only are skipped and have no answer. The body may be of any length; a client that does not read the answers is not read from.',
+          'Lines of blanks only are skipped and have no answer. The body may be of any length; a client that does not read the answers is not read from. ' +
+          'An answer that breaks off before its end is that of a gateway that shuts down: send the lines without an answer, or with `draining`, again.',
         operationId: 'writes-bulk',
         tags: ['writes'],
         requestBody: { required: true, content: { [NDJSON_TYPE]: { schema: lineSchema() } } },

@@ -10,7 +10,7 @@ import { prepareLine } from './line.ts';
 import type { Line } from './split.ts';
 
 export interface ChunkOptions {
-  readonly lanes: Lanes;
+  readonly lanes: Pick<Lanes, 'sendMany'>;
   readonly admission: Admission;
   /** S. */
   readonly slots: number;
@@ -29,6 +29,11 @@ export async function answerChunk(tenant: Tenant, lines: readonly Line[], option
     options.metrics.count('accepted', sent.length);
   }
   return answers(tenant, prepared, sent, options.metrics);
+}
+
+/** The answers to lines that are not sent: each says why. */
+export function refuseLines(tenant: Tenant, lines: readonly Line[], refusal: Refusal, metrics: RouteMetrics): string {
+  return answers(tenant, lines.map(() => refusal), [], metrics);
 }
 
 async function send(writes: readonly PreparedWrite[], { lanes, admission, log }: ChunkOptions): Promise<readonly Offset[] | Refusal> {

@@ -4,16 +4,20 @@
  * Back-pressure is one number, the chunks between reading and answering: a chunk is done when the client's socket took
  * its answer. At the limit nothing more is read, so neither a slow Kafka nor a client that does not read its answers
  * makes memory grow.
+ *
+ * Stopped before the body's end, it has no answers to the lines that it did not read: the answer then breaks off, and
+ * never ends as if it were whole.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Tenant } from '@millrace/write';
 import type { Deadlines } from '../http/deadlines.ts';
 import type { Limits } from '../limits.ts';
-import { answerChunk, type ChunkOptions } from './chunk.ts';
+import { drainingRefusal } from '../write/admission.ts';
+import { answerChunk, refuseLines, type ChunkOptions } from './chunk.ts';
 import { createLineSplitter, type Line } from './split.ts';
 
 export interface BulkStream {
-  /** Takes no further lines: what was taken is answered, then the answer ends. */
+  /** Takes no further lines: what was read is answered, then the answer ends, or breaks off where the body goes on. */
   stop(): void;
   /** Resolves when the answer has ended or the client is gone. */
   readonly done: Promise<void>;
@@ -65,9 +69,9 @@ export function startBulkStream(tenant: Tenant, req: IncomingMessage, res: Serve
   async function submit(lines: readonly Line[]): Promise<void> {
     for (const chunk of chunksOf(lines, limits)) {
       while (chunksInFlight >= limits.bulkChunksInFlightMax && phase !== 'gone') await change();
-      if (phase !== 'reading') return;
+      if (phase === 'gone') return;
       chunksInFlight += 1;
-      const answers = answerChunk(tenant, chunk, options);
+      const answers = phase === 'reading' ? answerChunk(tenant, chunk, options) : refuseLines(tenant, chunk, drainingRefusal(), options.metrics);
       answered = answered.then(async () => {
         await write(await answers);
         chunksInFlight -= 1;
@@ -91,10 +95,13 @@ export function startBulkStream(tenant: Tenant, req: IncomingMessage, res: Serve
       moved();
       await submit(splitter.push(bytes));
     }
-    await submit(splitter.end());
+    const whole = !readable || (req.complete && req.readableLength === 0);
+    if (whole) await submit(splitter.end());
     await answered;
     deadlines.remove(idle);
-    if (!isGone()) res.end();
+    if (isGone()) return;
+    if (whole) res.end();
+    else await breakOff(req, res, { limits, deadlines });
   }
 
   req.on('readable', moved);
@@ -113,6 +120,32 @@ export function startBulkStream(tenant: Tenant, req: IncomingMessage, res: Serve
     wake();
   };
   return { stop, done: run() };
+}
+
+/**
+ * Ends the connection without the end of the answer, so that the client sees that lines are missing. What it still sends
+ * is dropped for a while, because a connection closed on it could lose the answers that are on their way.
+ */
+function breakOff(req: IncomingMessage, res: ServerResponse, { limits, deadlines }: { readonly limits: Limits; readonly deadlines: Deadlines }): Promise<void> {
+  return new Promise((resolve) => {
+    const linger = { expiresAtMs: performance.now() + limits.lingerMs, expire: () => res.destroy() };
+    let unread = 0;
+
+    function drop(): void {
+      for (let bytes: unknown = req.read(); bytes instanceof Buffer; bytes = req.read()) unread += bytes.length;
+      if (unread > limits.lingerBytesMax) res.destroy();
+    }
+
+    deadlines.add(linger);
+    res.on('close', () => {
+      deadlines.remove(linger);
+      resolve();
+    });
+    req.on('readable', drop);
+    req.on('end', () => res.destroy());
+    req.socket.end();
+    drop();
+  });
 }
 
 function drained(res: ServerResponse): Promise<void> {

@@ -26,8 +26,9 @@ export interface RefusalOptions {
   readonly headers?: readonly string[];
 }
 
-/** Answers with JSON; `headers` is a flat list of names and values. */
+/** Answers with JSON, unless an answer has begun; `headers` is a flat list of names and values. */
 export function sendJson(res: ServerResponse, status: number, body: string, headers: readonly string[] = []): void {
+  if (res.headersSent) return;
   const length = String(Buffer.byteLength(body));
   res.writeHead(status, ['Content-Type', JSON_TYPE, 'Content-Length', length, ...headers]);
   res.end(body);
@@ -50,5 +51,6 @@ export function refusalBody({ document }: Refusal): string {
 export function refusalHeaders(refusal: Refusal, close: boolean): string[] {
   const length = String(Buffer.byteLength(refusalBody(refusal)));
   const headers = ['Content-Type', PROBLEM_TYPE, 'Content-Length', length, 'Cache-Control', 'no-store', ...refusal.headers];
-  return close ? [...headers, 'Connection', 'close'] : headers;
+  // Who drains says so on every connection that asks.
+  return close || refusal.document.code === 'draining' ? [...headers, 'Connection', 'close'] : headers;
 }

@@ -23,21 +23,27 @@ export function createBodyReader({ limits, deadlines, inFlight }: { limits: Limi
     let more: Buffer[] | undefined;
     let bytes = 0;
     let over = false;
-    const deadline = { expiresAtMs: performance.now() + limits.bodyTimeoutMs, expire: () => refuseAndClose(req, res, tooSlow()) };
+    const deadline = { expiresAtMs: performance.now() + limits.bodyTimeoutMs, expire: () => stop(tooSlow()) };
 
     function settle(): void {
       deadlines.remove(deadline);
       inFlight.giveBytes(bytes);
+      first = undefined;
+      more = undefined;
       over = true;
+    }
+
+    /** What comes after this is not looked at: a body that completes late must not become a write. */
+    function stop(refusal: Refusal): void {
+      settle();
+      done('', refusal);
     }
 
     deadlines.add(deadline);
     req.on('data', (chunk: Buffer) => {
       if (over) return;
       if (bytes + chunk.length > limits.bodyBytesMax || !inFlight.takeBytes(chunk.length)) {
-        const refusal = bytes + chunk.length > limits.bodyBytesMax ? bodyTooLarge(limits) : tooMuchInFlight();
-        settle();
-        done('', refusal);
+        stop(bytes + chunk.length > limits.bodyBytesMax ? bodyTooLarge(limits) : tooMuchInFlight());
         return;
       }
       bytes += chunk.length;
@@ -46,8 +52,8 @@ export function createBodyReader({ limits, deadlines, inFlight }: { limits: Limi
     });
     req.on('end', () => {
       if (over) return;
-      settle();
       const body = more ? Buffer.concat(more) : first;
+      settle();
       if (body === undefined) done('', undefined);
       else if (isUtf8(body)) done(body.toString('utf8'), undefined);
       else done('', new Refusal('malformed_json', 'the body is not UTF-8'));
@@ -62,6 +68,7 @@ export function createBodyReader({ limits, deadlines, inFlight }: { limits: Limi
   function refuse(req: IncomingMessage, res: ServerResponse, refusal: Refusal): void {
     const declared = Number(req.headers['content-length']);
     if (req.complete || hasNoBody(req)) sendRefusal(res, refusal);
+    else if (isTooSlow(refusal)) refuseAndClose(req, res, refusal);
     else if (req.headers.expect !== undefined) sendRefusal(res, refusal, { close: true });
     else if (declared <= limits.bodyBytesMax) refuseAfterBody(req, res, refusal);
     else refuseAndClose(req, res, refusal);
@@ -69,11 +76,21 @@ export function createBodyReader({ limits, deadlines, inFlight }: { limits: Limi
 
   /** Keeps the connection: the rest of a body of known length is short. */
   function refuseAfterBody(req: IncomingMessage, res: ServerResponse, refusal: Refusal): void {
-    const deadline = { expiresAtMs: performance.now() + limits.bodyTimeoutMs, expire: () => refuseAndClose(req, res, tooSlow()) };
+    const deadline = { expiresAtMs: performance.now() + limits.bodyTimeoutMs, expire };
+
+    function expire(): void {
+      req.off('end', answer);
+      refuseAndClose(req, res, tooSlow());
+    }
+
+    function answer(): void {
+      sendRefusal(res, refusal);
+    }
+
     deadlines.add(deadline);
     req.on('close', () => deadlines.remove(deadline));
     req.on('error', () => deadlines.remove(deadline));
-    req.on('end', () => sendRefusal(res, refusal));
+    req.on('end', answer);
     req.resume();
   }
 
@@ -120,4 +137,8 @@ export function tooMuchInFlight(): Refusal {
 
 function tooSlow(): Refusal {
   return new Refusal('request_timeout');
+}
+
+function isTooSlow({ document }: Refusal): boolean {
+  return document.code === 'request_timeout';
 }

@@ -14,6 +14,7 @@ import { waitMsOf } from '../http/prefer.ts';
 import type { Limits } from '../limits.ts';
 import type { Metrics } from '../metrics.ts';
 import type { FollowSlot } from '../read/follow.ts';
+import type { InFlightReads } from '../read/in-flight-reads.ts';
 import type { Outcomes } from '../read/outcomes.ts';
 import type { SlotRow } from '../read/positions.sql.ts';
 import { receiptOf } from '../read/receipt.ts';
@@ -38,13 +39,14 @@ export interface ReadsOptions {
   readonly keys: ApiKeys;
   readonly follow: FollowSlot;
   readonly outcomes: Outcomes;
+  readonly inFlight: InFlightReads;
   readonly slots: number;
   readonly limits: Limits;
   readonly metrics: Metrics;
   readonly closing: () => readonly string[];
 }
 
-export function createReads({ keys, follow, outcomes, slots, limits, metrics, closing }: ReadsOptions): Reads {
+export function createReads({ keys, follow, outcomes, inFlight, slots, limits, metrics, closing }: ReadsOptions): Reads {
   function requestOf(req: Request): ReadRequest {
     const tenant = tenantOrRefusal(keys, req);
     if (tenant instanceof Refusal) throw tenant;
@@ -75,7 +77,8 @@ export function createReads({ keys, follow, outcomes, slots, limits, metrics, cl
       const route = metrics.route(`GET ${template}`);
       return async (req, res) => {
         try {
-          const json = await read(requestOf(req));
+          const request = requestOf(req);
+          const json = await inFlight.hold(() => read(request));
           if (json === undefined) throw new Refusal('not_found');
           route.count('read');
           sendJson(res, 200, json, closing());

@@ -1,4 +1,5 @@
 /** GET /v1/writes/{receipt}, also with `Prefer: wait`. */
+import type { Receipt, Tenant } from '@millrace/write';
 import { Router } from 'express';
 import type { ApiKeys } from '../auth/api-keys.ts';
 import { Refusal, sendJson } from '../http/answer.ts';
@@ -6,13 +7,15 @@ import { tenantOrRefusal } from '../http/preamble.ts';
 import { waitMsOf } from '../http/prefer.ts';
 import type { Limits } from '../limits.ts';
 import type { Metrics } from '../metrics.ts';
-import type { Outcomes } from '../read/outcomes.ts';
+import type { InFlightReads } from '../read/in-flight-reads.ts';
+import type { Outcomes, WriteStatus } from '../read/outcomes.ts';
 import { receiptOf } from '../read/receipt.ts';
 import { statusJson } from '../read/status-json.ts';
 
 export interface StatusRoutesOptions {
   readonly keys: ApiKeys;
   readonly outcomes: Outcomes;
+  readonly inFlight: InFlightReads;
   /** S. */
   readonly slots: number;
   readonly limits: Limits;
@@ -20,16 +23,21 @@ export interface StatusRoutesOptions {
   readonly closing: () => readonly string[];
 }
 
-export function statusRoutes({ keys, outcomes, slots, limits, metrics, closing }: StatusRoutesOptions): Router {
+export function statusRoutes({ keys, outcomes, inFlight, slots, limits, metrics, closing }: StatusRoutesOptions): Router {
   const route = metrics.route('GET /v1/writes/{receipt}');
+
+  async function statusOf(tenant: Tenant, receipt: Receipt, waitMs: number): Promise<WriteStatus> {
+    const waited = waitMs > 0 ? await outcomes.wait(tenant, receipt, waitMs) : undefined;
+    return waited ?? outcomes.now(tenant, receipt);
+  }
+
   return Router().get('/v1/writes/:receipt', async (req, res) => {
     try {
       const tenant = tenantOrRefusal(keys, req);
       if (tenant instanceof Refusal) throw tenant;
       const receipt = receiptOf(tenant, req.params.receipt, slots);
       const waitMs = waitMsOf(req.headers.prefer, limits.waitMsMax) ?? 0;
-      const waited = waitMs > 0 ? await outcomes.wait(tenant, receipt, waitMs) : undefined;
-      const status = waited ?? (await outcomes.now(tenant, receipt));
+      const status = await inFlight.hold(() => statusOf(tenant, receipt, waitMs));
       route.count(status.status);
       sendJson(res, 200, statusJson(req.params.receipt, status), closing());
     } catch (error) {

@@ -30,4 +30,18 @@ describe('recent writes', () => {
     }
     expect(recent.find(digest(1))).toBeUndefined();
   });
+
+  test('of two writes under one key the one that the shard sees first stays, whichever is acknowledged first', () => {
+    const recent = createRecentWrites(4);
+    recent.add(digest(0), write(7));
+    recent.add(digest(0), write(9));
+    expect(recent.find(digest(0))).toEqual(write(7));
+    recent.add(digest(0), write(5));
+    expect(recent.find(digest(0))).toEqual(write(5));
+    // Also where it is in the old generation by now.
+    recent.add(digest(1), write(1));
+    recent.add(digest(2), write(2));
+    recent.add(digest(0), write(8));
+    expect(recent.find(digest(0))).toEqual(write(5));
+  });
 });

@@ -1,12 +1,14 @@
 /**
  * The writes that this process acknowledged lately, by digest.
  *
- * A retry within that time gets the same receipt without another record, and the same key with another body is
- * refused here already. It is a short memory: the shard's journal is the one that never forgets (W6).
+ * A retry within that time gets the same receipt without another record. Of two writes under one key the one with the
+ * lower offset stays, because the shard takes the first (W6). It is a short memory, and not the only way in: an earlier
+ * write of the key may have come by bulk, by another gateway or before a restart. So what is remembered need not be the
+ * first; only the journal knows (`write/misuse.ts`).
  *
  * Two generations make it cheap: the young one takes what comes, and what is found in the old one moves up; when the
- * young one is full, the old one is forgotten. So at least `max / 2` of the last used writes are known, and no write
- * costs more than two look-ups.
+ * young one is full, the old one is forgotten. So at least `max / 2` of the last used writes are known, at the cost of a
+ * few look-ups a write.
  */
 import { assert, type BodyHash, type Digest, type Offset } from '@millrace/write';
 
@@ -18,6 +20,7 @@ export interface RecentWrite {
 
 export interface RecentWrites {
   find(digest: Digest): RecentWrite | undefined;
+  /** Remembers the write, unless one with a lower offset is known under the digest. */
   add(digest: Digest, write: RecentWrite): void;
   size(): number;
 }
@@ -30,6 +33,11 @@ export function createRecentWrites(max: number): RecentWrites {
   let old = new Map<Digest, RecentWrite>();
 
   function add(digest: Digest, write: RecentWrite): void {
+    const known = find(digest);
+    if (known === undefined || write.offset < known.offset) keep(digest, write);
+  }
+
+  function keep(digest: Digest, write: RecentWrite): void {
     if (young.size >= generationMax && !young.has(digest)) {
       old = young;
       young = new Map();
@@ -43,7 +51,7 @@ export function createRecentWrites(max: number): RecentWrites {
     const older = old.get(digest);
     if (older !== undefined) {
       old.delete(digest);
-      add(digest, older);
+      keep(digest, older);
     }
     return older;
   }

@@ -8,7 +8,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Lanes } from '@millrace/kafka';
 import type { Log } from '@millrace/runtime';
-import { bodyHashOf, encodeReceipt, IDEMPOTENCY_KEY_PATTERN, type Receipt, type Tenant } from '@millrace/write';
+import { bodyHashOf, encodeReceipt, IDEMPOTENCY_KEY_PATTERN, type BodyHash, type Receipt, type Tenant } from '@millrace/write';
 import type { ApiKeys } from '../auth/api-keys.ts';
 import { Refusal, sendJson, sendRefusal } from '../http/answer.ts';
 import { bodyTooLarge, tooMuchInFlight, type BodyReader } from '../http/body.ts';
@@ -21,9 +21,10 @@ import type { Outcomes } from '../read/outcomes.ts';
 import { statusJson } from '../read/status-json.ts';
 import { produceRefusal, type Admission } from './admission.ts';
 import type { InFlight } from './in-flight.ts';
+import { isFirstOfItsKey } from './misuse.ts';
 import { matchWrite, writeOf, writePaths, type MatchedWrite } from './paths.ts';
 import { parseFields, prepareWrite, type PreparedWrite } from './prepare.ts';
-import type { RecentWrites } from './recent.ts';
+import type { RecentWrite, RecentWrites } from './recent.ts';
 
 export interface SingleWrites {
   /** Takes the request where it is a POST of a single write; false where it is not. */
@@ -120,29 +121,48 @@ export function createSingleWrites(options: SingleWritesOptions): SingleWrites {
   function accept(intake: Intake, write: PreparedWrite): void {
     const bodyHash = bodyHashOf(write.value);
     const before = recent.find(write.digest);
-    if (before !== undefined) {
-      if (before.bodyHash !== bodyHash) refuse(intake, new Refusal('idempotency_mismatch', undefined, { extra: { receipt: before.receipt } }));
-      else answer(intake, before.receipt, { ...write, offset: before.offset }, 'repeated');
-      return;
+    if (before === undefined) produce(intake, write, bodyHash);
+    else if (before.bodyHash === bodyHash) answer(intake, before.receipt, { ...write, offset: before.offset }, 'repeated');
+    else refuseMisuse(intake, write, { bodyHash, before }).catch((error: unknown) => fail(intake, error));
+  }
+
+  /** 409 only where the shard confirms it; in doubt the write goes to Kafka and its outcome tells. */
+  async function refuseMisuse(intake: Intake, write: PreparedWrite, { bodyHash, before }: { readonly bodyHash: BodyHash; readonly before: RecentWrite }): Promise<void> {
+    const bytes = write.value.length;
+    // The body is held while the shard is asked: where there is no room for that, it is not asked.
+    if (inFlight.takeBytes(bytes)) {
+      const misused = await isFirstOfItsKey(intake.tenant, { ...write, offset: before.offset }, { outcomes, log });
+      inFlight.giveBytes(bytes);
+      if (misused) {
+        refuse(intake, new Refusal('idempotency_mismatch', undefined, { extra: { receipt: before.receipt } }));
+        return;
+      }
     }
+    produce(intake, write, bodyHash);
+  }
+
+  function produce(intake: Intake, write: PreparedWrite, bodyHash: BodyHash): void {
     const refusal = admission.refusesProduce();
     if (refusal) {
       refuse(intake, refusal);
       return;
     }
-    lanes.send(write).then(
-      ({ offset }) => {
-        const receipt = encodeReceipt(intake.tenant, { slot: write.slot, offset, digest: write.digest });
-        recent.add(write.digest, { bodyHash, receipt, offset });
-        intake.metrics.acked(performance.now() - intake.startedAtMs);
-        answer(intake, receipt, { slot: write.slot, digest: write.digest, offset }, 'accepted');
-      },
-      (error: unknown) => {
-        const unknown = produceRefusal(error);
-        log.warn({ slot: write.slot, digest: write.digest, code: unknown.document.code, error }, 'a write did not get through to Kafka');
-        refuse(intake, unknown);
-      },
-    );
+    lanes
+      .send(write)
+      .then(
+        ({ offset }) => {
+          const receipt = encodeReceipt(intake.tenant, { slot: write.slot, offset, digest: write.digest });
+          recent.add(write.digest, { bodyHash, receipt, offset });
+          intake.metrics.acked(performance.now() - intake.startedAtMs);
+          answer(intake, receipt, { slot: write.slot, digest: write.digest, offset }, 'accepted');
+        },
+        (error: unknown) => {
+          const unknown = produceRefusal(error);
+          log.warn({ slot: write.slot, digest: write.digest, code: unknown.document.code, error }, 'a write did not get through to Kafka');
+          refuse(intake, unknown);
+        },
+      )
+      .catch((error: unknown) => fail(intake, error));
   }
 
   function answer(intake: Intake, text: string, receipt: Receipt, outcome: 'accepted' | 'repeated'): void {
@@ -151,7 +171,7 @@ export function createSingleWrites(options: SingleWritesOptions): SingleWrites {
     const waitMs = prefer === undefined ? undefined : waitMsOf(prefer, limits.waitMsMax);
     intake.metrics.count(outcome);
     if (waitMs === undefined || waitMs === 0) sendAccepted(intake.res, text);
-    else void waitAndAnswer(intake, text, receipt, waitMs);
+    else waitAndAnswer(intake, text, receipt, waitMs).catch((error: unknown) => fail(intake, error));
   }
 
   /** 200 with the outcome where it comes in time, 202 otherwise: the write is accepted in any case. */
@@ -164,6 +184,12 @@ export function createSingleWrites(options: SingleWritesOptions): SingleWrites {
   function sendAccepted(res: ServerResponse, receipt: string): void {
     const body = `{"receipt":"${receipt}","status":"accepted"}`;
     sendJson(res, 202, body, ['Location', `/v1/writes/${receipt}`, ...closing()]);
+  }
+
+  /** One request fails, not the process with all that is in flight. */
+  function fail(intake: Intake, error: unknown): void {
+    log.error({ path: intake.match.path.template, error }, 'a write failed on an error of ours');
+    refuse(intake, new Refusal('internal'));
   }
 
   function refuse(intake: Intake, refusal: Refusal): void {

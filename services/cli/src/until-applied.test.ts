@@ -1,0 +1,46 @@
+import { expect, test } from '@jest/globals';
+import type { ShardId, Slot } from '@millrace/write';
+
+import type { ShardStanding } from './standing.ts';
+import { ShardSilent, untilApplied } from './until-applied.ts';
+
+const output = { live: () => undefined };
+const { signal } = new AbortController();
+
+const answers = (shard: string, lagRecords: bigint): ShardStanding => ({
+  shard: shard as ShardId,
+  slots: [{ slot: 0 as Slot, shard: shard as ShardId, state: 'active', position: 0n, relayed: 0n, end: lagRecords, lagRecords, lagSeconds: 0 }],
+  parkedKeys: 0n,
+  parkedRecords: 0n,
+});
+const silent = (shard: string): ShardStanding => ({ shard: shard as ShardId, problem: 'connection refused', slots: [], parkedKeys: 0n, parkedRecords: 0n });
+
+/** The looks in this order, the last again and again, each at its minute. */
+function looking(...looks: readonly (readonly ShardStanding[])[]): { look: () => Promise<readonly ShardStanding[]>; nowMs: () => number; looked: () => number } {
+  let looked = 0;
+  return { look: async () => looks[Math.min(looked++, looks.length - 1)]!, nowMs: () => looked * 60_000, looked: () => looked };
+}
+
+test('a shard that does not answer is waited for, though no other lags', async () => {
+  const { looked, ...at } = looking([answers('a', 0n), silent('b')], [answers('a', 0n), answers('b', 5n)], [answers('a', 0n), answers('b', 0n)]);
+  await untilApplied({ ...at, output, signal });
+  expect(looked()).toBe(3);
+});
+
+test('a shard that stays silent ends the wait with its name, and not with a verdict', async () => {
+  const { looked: _, ...at } = looking([answers('a', 0n), silent('b')]);
+  await expect(untilApplied({ ...at, output, signal })).rejects.toThrow(ShardSilent);
+  await expect(untilApplied({ ...at, output, signal })).rejects.toThrow(/Shard b .*connection refused/);
+});
+
+test('a lag that does not shrink ends the wait: the verdict tells what is missing', async () => {
+  const { looked, ...at } = looking([answers('a', 7n)]);
+  await untilApplied({ ...at, output, signal });
+  expect(looked()).toBe(4);
+});
+
+test('a shard that is back counts as progress, however much it lags', async () => {
+  const { looked, ...at } = looking([answers('a', 0n), silent('b')], [answers('a', 0n), silent('b')], [answers('a', 0n), answers('b', 900n)], [answers('a', 0n), answers('b', 900n)], [answers('a', 0n), answers('b', 0n)]);
+  await untilApplied({ ...at, output, signal });
+  expect(looked()).toBe(5);
+});
