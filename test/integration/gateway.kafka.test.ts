@@ -551,26 +551,6 @@ describe('reads', () => {
     expect(await ask(`/v1/writes/${forged}`, other)).toMatchObject({ status: 404, json: { code: 'not_found' } });
   });
 
-  test('over the limit are refused with the time to come again, and are taken again once others ended', async () => {
-    const account = `acc-${randomUUID()}`;
-    const opened = await openAccount(account);
-    const path = `/v1/writes/${String(opened.json['receipt'])}`;
-    const { hostname, port } = new URL(gateway.url);
-    const socket = connect(Number(port), hostname);
-    socket.resume();
-    socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer demo-key\r\nPrefer: wait=30\r\n\r\n`.repeat(limits.inFlightReadsMax));
-    await until(async () => (await metric('millrace_gateway_in_flight_reads')) === limits.inFlightReadsMax);
-    for (const refused of [await ask(path), await ask(`/v1/accounts/${account}`)]) {
-      expect(refused).toMatchObject({ status: 429, json: { code: 'too_many_requests' } });
-      expect(refused.headers['retry-after']).toBe('1');
-    }
-    expect((await openAccount(`acc-${randomUUID()}`)).status).toBe(202);
-    await apply(receiptIn(opened), { key: routingKey(DEMO, account) });
-    await until(async () => (await metric('millrace_gateway_in_flight_reads')) === 0);
-    socket.destroy();
-    expect(await ask(path)).toMatchObject({ status: 200, json: { status: 'applied' } });
-  });
-
   test('follow a slot that moved, before the topology tells', async () => {
     const account = `acc-${randomUUID()}`;
     const slot = slotOf(routingKey(DEMO, account), SLOTS);
