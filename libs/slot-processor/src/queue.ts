@@ -9,7 +9,6 @@ export interface SliceQueue {
   /** The next turn's slices: all that wait, up to a turn's limits. */
   take(): readonly Slice[];
   drop(slot: Slot): void;
-  clear(): void;
   records(): number;
   /** Above the limits: what feeds the queue pauses. */
   isHigh(): boolean;
@@ -43,10 +42,6 @@ export function createSliceQueue(): SliceQueue {
     },
     drop(slot) {
       slices = slices.filter((slice) => slice.slot !== slot);
-      recount();
-    },
-    clear() {
-      slices = [];
       recount();
     },
     records: () => records,
