@@ -3,3 +3,4 @@ export { listParked, releaseRecord, showParked, type ParkedKeySummary, type Park
 export { ForeignShard, prepareShard, seedSlots, type ShardIdentity } from './prepare.ts';
 export { createSlotProcessor, type SlotProcessor, type SlotProcessorInput } from './processor.ts';
 export { type Publishers } from './relay.ts';
+export { JOURNAL, PARKED, slotTables, type SlotTable } from './slot-tables.ts';

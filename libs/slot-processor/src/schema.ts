@@ -63,4 +63,31 @@ export const coreMigrations: readonly Migration[] = [
 
     `,
   },
+  {
+    id: 'core-0002',
+    sql: `
+      -- Of a slot that moves: which move, and the fencing token of the ring-manager that drives it (R5).
+      alter table slot add column move bigint;
+      alter table slot add column token bigint not null default 0;
+      -- Until then no turn applies the slot: a mover that cannot keep up with its writes holds it for moments.
+      alter table slot add column held_until timestamptz;
+
+      -- Rows of a MOVING slot that a turn wrote: the turn's position before it, the table, the key after the slot.
+      -- Journal rows at the position and after it are not noted: they are found by their offsets.
+      create table changed (
+        slot int not null,
+        stream stream not null,
+        "offset" bigint not null,
+        "table" text not null,
+        key text[] not null
+      );
+      create index changed_offset on changed (slot, stream, "offset");
+
+      -- Of an INCOMING slot: how far its copy is, written in the transactions that copy.
+      create table incoming (
+        slot int primary key references slot,
+        progress jsonb not null
+      );
+    `,
+  },
 ];
