@@ -28,14 +28,14 @@ const SCRATCH_BYTES_MIN = 64 * 1024;
 const REPLY_BYTES_MAX = 128 * 1024 * 1024;
 const LENGTH_BYTES = 4;
 
-/** @throws Error where the broker cannot be reached within 3 s. */
-export async function connectLink(address: BrokerAddress): Promise<BrokerLink> {
-  return createLink(await connectSocket(address), `${address.host}:${address.port}`);
+/** The signal destroys the connection whenever it aborts. @throws Error where the broker cannot be reached within 3 s. */
+export async function connectLink(address: BrokerAddress, signal?: AbortSignal): Promise<BrokerLink> {
+  return createLink(await connectSocket(address, signal), `${address.host}:${address.port}`);
 }
 
-function connectSocket({ host, port }: BrokerAddress): Promise<Socket> {
+function connectSocket({ host, port }: BrokerAddress, signal: AbortSignal | undefined): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host, port, noDelay: true, keepAlive: true });
+    const socket = connect({ host, port, noDelay: true, keepAlive: true, ...(signal === undefined ? {} : { signal }) });
     const timer = setTimeout(() => {
       socket.destroy(new Error(`no connection to ${host}:${port} within ${CONNECT_TIMEOUT_MS} ms`));
     }, CONNECT_TIMEOUT_MS);

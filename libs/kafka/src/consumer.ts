@@ -1,19 +1,19 @@
 /**
  * Consuming by slot, on top of a kafkajs consumer group.
  *
- * kafkajs has one fetch loop per broker that waits for all handlers of a fetch. So that one slow slot does not hold
- * the others, a handler that has not settled within `PATIENCE_MS` has its slot paused until it does, and the loop goes
- * on: records arrive for the other slots, heartbeats go out, a rebalance is not held up.
+ * kafkajs has one fetch loop per broker that waits for all handlers of a fetch, and heartbeats go out between fetches.
+ * So a handler takes a batch at once, or pauses the slot: it has nothing to wait for.
  *
  * The Kafka-committed offset decides only where a slot starts that is new here; a slot that stays over a rebalance
  * goes on behind what was accepted. Whoever applies the records checks their offsets against the position (W4).
  */
-import type { Log } from '@millrace/runtime';
+import { sleep, type Log } from '@millrace/runtime';
 import { assert, type Offset, type Slot } from '@millrace/write';
 import type { Batch, Consumer, EachBatchPayload } from 'kafkajs';
 import { KafkaUnavailable } from './errors.ts';
 import { fetchLeaders } from './leaders.ts';
-import type { KafkaClient, SlotBatch, SlotConsumer, SlotConsumerHandlers, SlotPosition, SlotRecord } from './types.ts';
+import { waitForKafka } from './wait.ts';
+import type { KafkaClient, SlotConsumer, SlotConsumerHandlers, SlotPosition, SlotRecord } from './types.ts';
 
 const SESSION_TIMEOUT_MS = 10_000;
 const REBALANCE_TIMEOUT_MS = 30_000;
@@ -23,23 +23,20 @@ const FETCH_BYTES_MAX = 8 * 1024 * 1024;
 const FETCH_BYTES_PER_SLOT_MAX = 1024 * 1024;
 /** How long an idle fetch waits for a first byte, and how late a seek or resume takes effect at most. */
 const FETCH_WAIT_MS = 100;
+/** Behind a batch of fewer records than this the next fetch waits a moment. */
+const REST_RECORDS_MAX = 20;
+const REST_MS = 8;
 const METADATA_AGE_MAX_MS = 30_000;
-/** How long a fetch loop waits for a handler. */
-const PATIENCE_MS = 100;
 const FIRST_LEADERS_RETRIES = 8;
 /** kafkajs fetches ten times a second, also when idle. When it has not for so long, it has stopped without a word. */
 const STALL_MS = 60_000;
 const STALL_CHECK_MS = 5_000;
 
 interface SlotState {
-  /** Rises when what was fetched before is no longer wanted. */
-  turn: number;
   /** Behind the last batch that was handed over, or where it was sought. */
   next: bigint | undefined;
   /** Paused by the caller. */
   paused: boolean;
-  /** Handlers that have outlived the patience. */
-  waiting: number;
 }
 
 export function createSlotConsumer(options: {
@@ -55,6 +52,8 @@ export function createSlotConsumer(options: {
   const { kafka, groupId, topic, log, handlers, sessionTimeoutMs = SESSION_TIMEOUT_MS, maxBytes = FETCH_BYTES_MAX } = options;
   let slots = new Map<Slot, SlotState>();
   let phase: 'new' | 'running' | 'stopping' | 'dead' = 'new';
+  const stopping = new AbortController();
+  let resting: Promise<void> | undefined;
 
   const connection = kafka.open();
   const consumer: Consumer = connection.kafkajs.consumer({
@@ -99,11 +98,12 @@ export function createSlotConsumer(options: {
     if (phase !== 'running') return;
     const joined = (payload.memberAssignment[topic] ?? []) as Slot[];
     const before = slots;
-    slots = new Map(joined.map((slot) => [slot, before.get(slot) ?? { turn: 0, next: undefined, paused: false, waiting: 0 }]));
-    for (const [slot, state] of before) if (!slots.has(slot)) revoke(slot, state);
+    slots = new Map(joined.map((slot) => [slot, before.get(slot) ?? { next: undefined, paused: false }]));
+    // kafkajs keeps a pause over a rebalance: the next owner, maybe this member, starts unpaused.
+    for (const slot of before.keys()) if (!slots.has(slot)) resumeFetch(slot);
     for (const [slot, state] of slots) {
       if (state.next !== undefined) consumer.seek({ topic, partition: slot, offset: state.next.toString() });
-      if (state.paused || state.waiting > 0) pauseFetch(slot);
+      if (state.paused) pauseFetch(slot);
     }
     log.info({ topic, groupId, slots: joined.length, leader: payload.isLeader }, 'slots assigned');
     handlers.onAssigned([...slots.keys()]);
@@ -122,15 +122,9 @@ export function createSlotConsumer(options: {
 
   /** After a crash kafkajs begins with an empty state, and so do we. */
   function loseAll(): void {
-    const lost = slots;
+    const had = slots.size;
     slots = new Map();
-    for (const state of lost.values()) state.turn += 1;
-    if (lost.size > 0) handlers.onAssigned([]);
-  }
-
-  function revoke(slot: Slot, state: SlotState): void {
-    state.turn += 1;
-    resumeFetch(slot); // kafkajs keeps a pause over a rebalance: the next owner, maybe this member, starts unpaused
+    if (had > 0) handlers.onAssigned([]);
   }
 
   const pauseFetch = (slot: number): void => {
@@ -140,48 +134,21 @@ export function createSlotConsumer(options: {
     consumer.resume([{ topic, partitions: [slot] }]);
   };
 
-  async function onBatch({ batch, resolveOffset, isStale, isRunning }: EachBatchPayload): Promise<void> {
+  /** Fetching costs the same for one record as for a hundred: behind little, the broker gathers for a moment. */
+  function rest(batch: Batch): Promise<void> | undefined {
+    if (batch.messages.length >= REST_RECORDS_MAX) return undefined;
+    return (resting ??= sleep(REST_MS).finally(() => (resting = undefined)));
+  }
+
+  function onBatch({ batch, resolveOffset, isStale, isRunning }: EachBatchPayload): void {
     const slot = batch.partition as Slot;
     const state = slots.get(slot);
     // What is left out here is not resolved, so it is fetched again when the slot is wanted.
-    if (state === undefined || phase !== 'running' || !isRunning() || isStale() || state.paused || state.waiting > 0) return;
+    if (state === undefined || phase !== 'running' || !isRunning() || isStale() || state.paused) return;
     const lastOffset = batch.lastOffset();
     state.next = BigInt(lastOffset) + 1n;
     resolveOffset(lastOffset);
-    const accepted = handlers.onBatch(toSlotBatch(slot, state, batch));
-    if (accepted !== undefined) await withPatience(slot, state, accepted);
-  }
-
-  function toSlotBatch(slot: Slot, state: SlotState, batch: Batch): SlotBatch {
-    const { turn } = state;
-    return {
-      slot,
-      records: recordsOf(batch),
-      highWatermark: BigInt(batch.highWatermark),
-      isStale: () => state.turn !== turn,
-    };
-  }
-
-  async function withPatience(slot: Slot, state: SlotState, accepted: Promise<void>): Promise<void> {
-    const patience = Promise.withResolvers<'late'>();
-    const timer = setTimeout(() => {
-      patience.resolve('late');
-    }, PATIENCE_MS);
-    const outcome = await Promise.race([accepted, patience.promise]).finally(() => {
-      clearTimeout(timer);
-    });
-    if (outcome !== 'late') return;
-    state.waiting += 1;
-    if (slots.get(slot) === state) pauseFetch(slot);
-    void accepted.then(
-      () => {
-        state.waiting -= 1;
-        if (slots.get(slot) === state && !state.paused && state.waiting === 0) resumeFetch(slot);
-      },
-      (error: unknown) => {
-        die(error instanceof Error ? error : new Error(String(error)));
-      },
-    );
+    handlers.onBatch({ slot, records: recordsOf(batch), highWatermark: BigInt(batch.highWatermark) });
   }
 
   const mine = (slot: number): SlotState | undefined => (phase === 'running' ? slots.get(slot as Slot) : undefined);
@@ -190,7 +157,6 @@ export function createSlotConsumer(options: {
     const state = mine(slot);
     if (state === undefined) return;
     assert(offset >= 0n, 'a position is an offset');
-    state.turn += 1;
     state.next = offset;
     consumer.seek({ topic, partition: slot, offset: offset.toString() });
   }
@@ -209,7 +175,7 @@ export function createSlotConsumer(options: {
       const state = mine(slot);
       if (state === undefined || !state.paused) continue;
       state.paused = false;
-      if (state.waiting === 0) resumeFetch(slot);
+      resumeFetch(slot);
     }
   }
 
@@ -229,6 +195,8 @@ export function createSlotConsumer(options: {
     start: async () => {
       assert(phase === 'new', 'a consumer starts once');
       phase = 'running';
+      // kafkajs crashes on a coordinator that is still loading.
+      await waitForKafka({ kafka, groupId, signal: stopping.signal, log });
       alive();
       watch = setInterval(checkAlive, STALL_CHECK_MS).unref();
       const { bySlot } = await fetchLeaders(kafka, topic, FIRST_LEADERS_RETRIES);
@@ -238,7 +206,10 @@ export function createSlotConsumer(options: {
         autoCommit: false,
         eachBatchAutoResolve: false,
         partitionsConsumedConcurrently: bySlot.length,
-        eachBatch: onBatch,
+        eachBatch: async (payload) => {
+          onBatch(payload);
+          await rest(payload.batch);
+        },
       });
     },
     seek,
@@ -248,6 +219,7 @@ export function createSlotConsumer(options: {
     assigned: () => new Set(slots.keys()),
     stop: async () => {
       if (phase === 'running') phase = 'stopping';
+      stopping.abort(new Error(`the consumer of ${topic} stops`));
       clearInterval(watch);
       await consumer.disconnect();
     },

@@ -7,4 +7,5 @@ export { createSlotConsumer } from './consumer.ts';
 export { ensureTopics } from './topics.ts';
 export { topicOffsets } from './offsets.ts';
 export { readTopic } from './read-topic.ts';
+export { tailTopic } from './tail.ts';
 export { waitForKafka } from './wait.ts';

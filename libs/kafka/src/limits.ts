@@ -8,8 +8,19 @@ export const BYTES_PER_REQUEST_MAX = 800_000;
 export const LEADERS_REFRESH_MS = 30_000;
 export const RETRY_BASE_MS = 50;
 export const RETRY_MAX_MS = 1_000;
+/** Of a look for fresh leaders: enough to ask another broker where one is down. */
+export const REFRESH_RETRIES = 2;
 /** A record is given up after this many request timeouts: once answered by a dead broker, once by its successor. */
 const GIVE_UP_REQUESTS = 2;
+const BROKER_SHARE = 0.75;
+
+/**
+ * How long the broker itself waits for the replicas: it answers for each slot before the request is given up, so that
+ * a slot whose replicas are silent costs the slots beside it one late answer and no connection.
+ */
+export function brokerTimeoutMs(requestTimeoutMs: number): number {
+  return Math.floor(requestTimeoutMs * BROKER_SHARE);
+}
 
 /** When a record that still waits or is tried again is given up. */
 export function giveUpMs(limits: LaneLimits): number {

@@ -8,19 +8,16 @@ import { backoffMs, sleep } from '@millrace/runtime';
 import { must, type Slot } from '@millrace/write';
 import { connectLink, type BrokerLink } from './broker-link.ts';
 import { KafkaUnavailable } from './errors.ts';
-import { decodeBatches, decodeFetchReply, encodeFetch, type SlotReply } from './fetch-codec.ts';
+import { decodeBatches, decodeFetchReply, type SlotReply } from './fetch-codec.ts';
+import { OFFSET_OUT_OF_RANGE, requestFetch } from './fetch.ts';
 import { fetchLeaders } from './leaders.ts';
 import { RETRY_BASE_MS, RETRY_MAX_MS } from './limits.ts';
 import { topicOffsets } from './offsets.ts';
 import type { KafkaClient, SlotRecord } from './types.ts';
 
 const FETCH_WAIT_MS = 50;
-const FETCH_TIMEOUT_MS = 10_000;
-const FETCH_BYTES_MAX = 8 * 1024 * 1024;
-const FETCH_BYTES_PER_SLOT_MAX = 1024 * 1024;
 /** Failures in a row, without a record between them, before the read is given up. */
 const FAILURES_MAX = 20;
-const OFFSET_OUT_OF_RANGE = 1;
 
 type OnRecords = (slot: Slot, records: readonly SlotRecord[]) => Promise<void> | void;
 
@@ -38,7 +35,9 @@ interface Reading {
  * Hands over every record from the start of each slot to its high watermark at the time of the call, in offset order
  * per slot. Waits for `onRecords`, one call at a time per broker, while the next fetch is under way. Keys and values
  * are views of what was fetched: copy what is kept.
- * @throws the signal's reason; what `onRecords` throws; KafkaUnavailable after 20 failures in a row.
+ * @throws the signal's reason; what `onRecords` throws; KafkaUnavailable after 20 failures in a row, or what kafkajs
+ * throws when the ends of the topic are not told; Error where a record to read was deleted meanwhile, or is packed in
+ * a way that is not read here.
  */
 export async function readTopic(options: {
   readonly kafka: KafkaClient;
@@ -66,16 +65,11 @@ async function readFromLeaders(reading: Reading): Promise<void> {
   const passes = [...addresses].map(async ([node, address]) => {
     const slots = [...reading.open.keys()].filter((slot) => bySlot[slot] === node);
     if (slots.length === 0) return;
-    const link = await connectLink(reading.kafka.route(address)).catch(() => undefined);
+    const link = await connectLink(reading.kafka.route(address), reading.signal).catch(() => undefined);
     if (link === undefined) return;
-    const cut = (): void => {
-      link.close();
-    };
-    reading.signal.addEventListener('abort', cut, { once: true });
     try {
       await readFrom(reading, link, slots);
     } finally {
-      reading.signal.removeEventListener('abort', cut);
       link.close();
     }
   });
@@ -89,9 +83,10 @@ async function readFrom(reading: Reading, link: BrokerLink, slots: readonly numb
   let asked = slots.filter((slot) => reading.open.has(slot));
   let reply = fetch(reading, link, asked, correlationId);
   for (;;) {
-    const replies = await reply;
+    const answer = await reply;
     reading.signal.throwIfAborted();
-    if (replies === undefined) return;
+    if (answer === undefined) return;
+    const replies = decodeFetchReply(answer, correlationId);
     const records = advance(reading, replies);
     const failed = new Set(replies.filter(({ errorCode }) => errorCode !== 0).map(({ slot }) => slot));
     asked = asked.filter((slot) => reading.open.has(slot) && !failed.has(slot)); // the failed ones: in the next pass
@@ -102,19 +97,14 @@ async function readFrom(reading: Reading, link: BrokerLink, slots: readonly numb
   }
 }
 
-/** Undefined where the connection failed. Never rejects. */
-async function fetch(reading: Reading, link: BrokerLink, slots: readonly number[], correlationId: number): Promise<readonly SlotReply[] | undefined> {
-  const frame = encodeFetch({
+function fetch(reading: Reading, link: BrokerLink, slots: readonly number[], correlationId: number): Promise<Buffer | undefined> {
+  return requestFetch(link, {
     correlationId,
     clientId: reading.kafka.clientId,
     topic: reading.topic,
     maxWaitMs: FETCH_WAIT_MS,
-    bytesMax: FETCH_BYTES_MAX,
-    bytesPerSlotMax: FETCH_BYTES_PER_SLOT_MAX,
     positions: slots.map((slot) => ({ slot, offset: must(reading.open.get(slot), 'only open slots are fetched').next })),
   });
-  const answer = await link.request(frame, FETCH_TIMEOUT_MS).catch(() => undefined);
-  return answer === undefined ? undefined : decodeFetchReply(answer, correlationId);
 }
 
 function advance(reading: Reading, replies: readonly SlotReply[]): readonly { readonly slot: Slot; readonly batch: readonly SlotRecord[] }[] {

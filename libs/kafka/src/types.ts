@@ -94,19 +94,16 @@ export interface SlotBatch {
   readonly records: readonly SlotRecord[];
   /** The offset after the last record of the slot when this was fetched. */
   readonly highWatermark: bigint;
-  /** True once the slot was sought elsewhere or taken away: what is left of the batch is not to be applied. */
-  isStale(): boolean;
 }
 
 export interface SlotConsumerHandlers {
   /** All slots of this member after a rebalance; those that were in the call before and are not now are revoked. */
   onAssigned(slots: readonly Slot[]): void;
   /**
-   * Returning (resolving) means accepted: the next fetch goes on behind the batch. It may wait for room, the group
-   * membership is kept alive meanwhile; but all slots of the broker wait with it, so pause a slot that cannot move.
+   * Returning means accepted: the next fetch goes on behind the batch. Nothing of a slot comes while it is paused.
    * A throw is a bug: the consumer ends through onCrash.
    */
-  onBatch(batch: SlotBatch): Promise<void> | void;
+  onBatch(batch: SlotBatch): void;
   /** The consumer is dead and will not come back: end the process. */
   onCrash(error: Error): void;
 }
@@ -118,7 +115,7 @@ export interface SlotPosition {
 }
 
 export interface SlotConsumer {
-  /** Joins the group. Call waitForKafka before. */
+  /** Joins the group, once its coordinator answers. @throws the reason of a `stop` meanwhile; what kafkajs throws. */
   start(): Promise<void>;
   /** The next batch of the slot starts at the offset. Slots that are not assigned are ignored, here and below. */
   seek(slot: number, offset: bigint): void;
@@ -127,7 +124,7 @@ export interface SlotConsumer {
   /** A hint for the next owner; failures are logged at debug level and dropped. Nothing is committed once `stop` is called. */
   commit(positions: readonly SlotPosition[]): Promise<void>;
   assigned(): ReadonlySet<Slot>;
-  /** Leaves the group and hands over nothing more; handlers that still wait are not waited for. */
+  /** Leaves the group and hands over nothing more. */
   stop(): Promise<void>;
 }
 

@@ -1,4 +1,4 @@
-/** Start-up: nobody joins a group before its coordinator has loaded, because kafkajs would crash on that. */
+/** Start-up: nobody begins before the brokers answer, or joins a group before its coordinator has loaded. */
 import { retry, type Log } from '@millrace/runtime';
 import { withAdmin } from './admin.ts';
 import type { KafkaClient } from './types.ts';
@@ -11,7 +11,7 @@ export async function waitForKafka(options: {
   readonly kafka: KafkaClient;
   readonly signal: AbortSignal;
   readonly log: Log;
-  /** The group that is about to be joined: its own coordinator is asked. */
+  /** The group that is about to be joined: its own coordinator is asked. Any coordinator without it. */
   readonly groupId?: string;
 }): Promise<void> {
   const { kafka, signal, log, groupId = PROBE_GROUP } = options;
