@@ -15,7 +15,7 @@ import type { PoolUse } from './metrics.ts';
 import { Session } from './session.ts';
 import type { Statement } from './session.ts';
 import { describe, inTransaction } from './transaction.ts';
-import type { Tx } from './transaction.ts';
+import type { Tx, TransactionMode } from './transaction.ts';
 import { columnTypes } from './types.ts';
 
 export interface DatabaseOptions {
@@ -53,9 +53,12 @@ export interface Database {
   end(): Promise<void>;
 }
 
-export interface TransactionLimits {
-  /** Instead of the database's own, for this transaction. */
-  readonly statementTimeoutMs: number;
+/** For one transaction, instead of the database's own. */
+export interface TransactionLimits extends TransactionMode {
+  readonly statementTimeoutMs?: number;
+  readonly lockTimeoutMs?: number;
+  /** Further settings of the server, by name. */
+  readonly settings?: Readonly<Record<string, string>>;
 }
 
 /** Connects when first used. */
@@ -67,7 +70,8 @@ export function createDatabase(options: DatabaseOptions): Database {
   const poolUse = (): PoolUse => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount });
   let ended: Promise<void> | undefined;
   metrics?.opened(name, poolUse);
-  pool.on('error', (error) => log.warn({ database: name, error }, 'an idle connection was lost; the next one is new'));
+  // pg hangs the whole client on the error: its message says enough.
+  pool.on('error', (error) => log.warn({ database: name, reason: error.message }, 'an idle connection was lost; the next one is new'));
 
   const lend = async <T>(statement: string, use: (session: Session) => Promise<T>): Promise<T> => {
     const client = await pool.connect().catch((error: unknown) => {
@@ -99,7 +103,7 @@ export function createDatabase(options: DatabaseOptions): Database {
     poolUse,
     query: (sql) => counted(lend(describe(sql), (session) => runAlone(session, name, sql))),
     transaction: (work, limits) =>
-      counted(lend('begin', (session) => inTransaction(session, name, limited(session, work, limits)))),
+      counted(lend('begin', (session) => inTransaction(session, name, limited(session, work, limits), limits))),
     end() {
       metrics?.ended(name);
       return (ended ??= pool.end());
@@ -138,12 +142,21 @@ async function runAlone<R>(session: Session, database: string, sql: Statement): 
   return result.rows as readonly R[];
 }
 
-function limited<T>(session: Session, work: (tx: Tx) => Promise<T>, limits: TransactionLimits | undefined): typeof work {
-  if (limits === undefined) return work;
-  return async (tx) => {
-    const { statementTimeoutMs } = limits;
-    session.silenceMaxMs = statementTimeoutMs + SILENCE_GRACE_MS;
-    await tx.query({ text: `select set_config('statement_timeout', $1, true)`, values: [String(statementTimeoutMs)] });
+/** The settings travel with the work's first statement. */
+function limited<T>(session: Session, work: (tx: Tx) => Promise<T>, limits: TransactionLimits = {}): typeof work {
+  const { statementTimeoutMs, lockTimeoutMs } = limits;
+  const settings = Object.entries({
+    ...(statementTimeoutMs === undefined ? {} : { statement_timeout: String(statementTimeoutMs) }),
+    ...(lockTimeoutMs === undefined ? {} : { lock_timeout: String(lockTimeoutMs) }),
+    ...limits.settings,
+  });
+  if (settings.length === 0) return work;
+  return (tx) => {
+    if (statementTimeoutMs !== undefined) session.silenceMaxMs = statementTimeoutMs + SILENCE_GRACE_MS;
+    void tx.query({
+      text: 'select set_config(name, value, true) from unnest($1::text[], $2::text[]) as s(name, value)',
+      values: [settings.map(([name]) => name), settings.map(([, value]) => value)],
+    });
     return work(tx);
   };
 }

@@ -1,5 +1,6 @@
 export { plainArray, textArray } from './arrays.ts';
-export { copyRow, copyText } from './copy.ts';
+export { copyRow, copyText, type Pieces } from './copy.ts';
+export { sqlLiteral, sqlName } from './literal.ts';
 export { createDatabase } from './database.ts';
 export type { Database, DatabaseOptions, TransactionLimits } from './database.ts';
 export { PgError } from './error.ts';
@@ -10,5 +11,5 @@ export type { MigrateOptions, Migration } from './migrate.ts';
 export type { Statement as Sql } from './session.ts';
 export { classifySqlState } from './sqlstate.ts';
 export type { SqlStateKind } from './sqlstate.ts';
-export type { Tx } from './transaction.ts';
+export type { Tx, TransactionMode } from './transaction.ts';
 export { ensureRoles, READER_ROLE, WRITER_ROLE } from './roles.ts';

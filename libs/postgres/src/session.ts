@@ -8,7 +8,7 @@
 import { Socket } from 'node:net';
 import { Client } from 'pg';
 import type { ClientConfig, QueryResult } from 'pg';
-import { copyInto } from './copy.ts';
+import { copyInto, copyOutOf, type Pieces } from './copy.ts';
 import { GOODBYE_MS } from './limits.ts';
 
 export interface Statement {
@@ -27,6 +27,7 @@ export class Session extends Client {
   silenceMaxMs: number;
   readonly #socket: Socket;
   #answersDue = 0;
+  #gathering = false;
   #watch: NodeJS.Timeout | undefined;
   #waitingForSilence: (() => void)[] = [];
 
@@ -41,17 +42,43 @@ export class Session extends Client {
 
   /** Sends a statement behind those that are under way. */
   run({ name, text, values }: Statement): Promise<QueryResult> {
+    this.#gatherWrites();
     return this.#watched(this.query(values === undefined ? { name, text } : { name, text, values: [...values] }));
   }
 
-  /** COPY FROM STDIN, once every statement before it is answered; those started meanwhile wait for its end. */
-  async copyIn(sql: string, pieces: Iterable<string | Buffer>): Promise<void> {
+  /** COPY FROM STDIN, once every statement before it is answered; how many rows it stored; those started meanwhile wait for its end. */
+  async copyIn(sql: string, pieces: Pieces): Promise<number> {
     while (this.#answersDue > 0) await this.settled();
     this.pipeline = false;
     try {
-      await this.#watched(copyInto(this, sql, pieces));
+      return await this.#watched(copyInto(this, sql, pieces));
     } finally {
       this.pipeline = true;
+    }
+  }
+
+  /** COPY TO STDOUT, as `copyIn`. A reader that leaves before the end costs the connection. */
+  async *copyOut(sql: string): AsyncGenerator<Buffer, void, undefined> {
+    while (this.#answersDue > 0) await this.settled();
+    this.pipeline = false;
+    this.#answersDue += 1;
+    let ended = false;
+    try {
+      this.#watchOn();
+      for await (const chunk of copyOutOf(this, sql)) {
+        // How long the reader takes over it says nothing about the server.
+        clearTimeout(this.#watch);
+        yield chunk;
+        this.#watchOn();
+      }
+      ended = true;
+    } catch (error) {
+      ended = true;
+      throw error;
+    } finally {
+      if (!ended) this.#socket.destroy((this.brokenBy ??= new Error('a COPY was left before its end, connection destroyed')));
+      this.pipeline = true;
+      this.#answered();
     }
   }
 
@@ -68,16 +95,31 @@ export class Session extends Client {
     this.#socket.once('close', () => clearTimeout(force));
   }
 
+  /** What is sent in one go of the program leaves in one system call: statements that are pipelined travel together. */
+  #gatherWrites(): void {
+    if (this.#gathering) return;
+    this.#gathering = true;
+    this.#socket.cork();
+    process.nextTick(() => {
+      this.#gathering = false;
+      this.#socket.uncork();
+    });
+  }
+
   async #watched<T>(answer: Promise<T>): Promise<T> {
     this.#answersDue += 1;
     this.#watchOn();
     try {
       return await answer;
     } finally {
-      this.#answersDue -= 1;
-      this.#watchOn();
-      if (this.#answersDue === 0) for (const wake of this.#waitingForSilence.splice(0)) wake();
+      this.#answered();
     }
+  }
+
+  #answered(): void {
+    this.#answersDue -= 1;
+    this.#watchOn();
+    if (this.#answersDue === 0) for (const wake of this.#waitingForSilence.splice(0)) wake();
   }
 
   #watchOn(): void {

@@ -1,11 +1,12 @@
 /**
- * One transaction on a lent connection, READ COMMITTED, because the locks are explicit.
+ * One transaction on a lent connection. READ COMMITTED where nothing else is asked for, because the locks are explicit.
  *
  * T1 COMMIT is sent only when every statement was answered and none failed, even if the caller looked away.
  * T2 Only the tag COMMIT means stored: on an aborted transaction COMMIT *succeeds* with the tag ROLLBACK.
  * T3 A COMMIT without an answer is `unknown-commit`, never a failure.
  */
 import { assert } from '@millrace/write';
+import type { Pieces } from './copy.ts';
 import { PgError, toCommitError, toPgError } from './error.ts';
 import type { Session, Statement } from './session.ts';
 
@@ -13,14 +14,26 @@ import type { Session, Statement } from './session.ts';
 export interface Tx {
   /** @throws PgError */
   query<R>(sql: Statement): Promise<readonly R[]>;
-  /** `copy TABLE (columns) from stdin`, text format; the pieces together are lines of `copyRow`. @throws PgError */
-  copyIn(sql: string, chunks: Iterable<string | Buffer>): Promise<void>;
+  /**
+   * `copy TABLE (columns) from stdin`, text format; the pieces together are lines of `copyRow`. Takes them no faster than
+   * the server does. Resolves with the number of rows. @throws PgError, and what the pieces throw
+   */
+  copyIn(sql: string, pieces: Pieces): Promise<number>;
+  /** `copy (QUERY) to stdout`, no faster than it is read. Read it to its end: leaving costs the transaction. @throws PgError */
+  copyOut(sql: string): AsyncIterable<Buffer>;
+}
+
+export interface TransactionMode {
+  /** Default READ COMMITTED. `repeatable read` sees one state of the database from its first statement on. */
+  readonly isolation?: 'read committed' | 'repeatable read';
+  readonly readOnly?: boolean;
 }
 
 /** Runs the work and commits. The connection must be destroyed where this throws. @throws PgError, the work's error */
-export async function inTransaction<T>(session: Session, database: string, work: (tx: Tx) => Promise<T>): Promise<T> {
+export async function inTransaction<T>(session: Session, database: string, work: (tx: Tx) => Promise<T>, mode: TransactionMode = {}): Promise<T> {
   const state: TxState = { session, database, underWay: new Set(), failure: undefined, open: true };
-  await tracked(state, 'begin', session.run({ text: 'begin isolation level read committed' }));
+  // Not awaited: it travels with the first statements.
+  void attended(state, tracked(state, 'begin', session.run({ text: beginText(mode) })));
   const result = await work(txOf(state)).catch((error: unknown) => {
     // Of several pipelined statements the first failure is the cause, the others follow from it.
     throw error instanceof PgError ? (state.failure ?? error) : error;
@@ -47,11 +60,50 @@ function txOf(state: TxState): Tx {
       const answer = tracked(state, describe(sql), state.session.run(sql));
       return attended(state, answer.then((result) => result.rows as readonly R[]));
     },
-    copyIn(sql, chunks) {
+    copyIn(sql, pieces) {
       assert(state.open, 'T1: no COPY after the end of its transaction');
-      return attended(state, tracked(state, sql, state.session.copyIn(sql, chunks)));
+      const source = remembered(pieces);
+      const done = tracked(state, describe({ text: sql }), state.session.copyIn(sql, source.pieces));
+      return attended(
+        state,
+        done.catch((error: unknown) => {
+          throw source.failure() ?? error;
+        }),
+      );
+    },
+    async *copyOut(sql) {
+      assert(state.open, 'T1: no COPY after the end of its transaction');
+      const { promise: over, resolve } = Promise.withResolvers<void>();
+      void attended(state, over);
+      try {
+        yield* state.session.copyOut(sql);
+      } catch (error) {
+        state.failure ??= toPgError(error, { database: state.database, statement: describe({ text: sql }) });
+        throw state.failure;
+      } finally {
+        resolve();
+      }
     },
   };
+}
+
+/** What the pieces themselves throw is no fault of the database that they are sent to. */
+function remembered(pieces: Pieces): { readonly pieces: Pieces; failure(): unknown } {
+  if (!(Symbol.asyncIterator in pieces)) return { pieces, failure: () => undefined };
+  let failure: unknown;
+  async function* read(source: AsyncIterable<string | Buffer>): AsyncGenerator<string | Buffer> {
+    try {
+      yield* source;
+    } catch (error) {
+      failure = error;
+      throw error;
+    }
+  }
+  return { pieces: read(pieces), failure: () => failure };
+}
+
+function beginText({ isolation = 'read committed', readOnly = false }: TransactionMode): string {
+  return `begin isolation level ${isolation} ${readOnly ? 'read only' : 'read write'}`;
 }
 
 /** T1: the transaction waits for what the work does not await, and its failure does not end the process. */
