@@ -1,3 +1,7 @@
-export * from './place.ts';
+export * from './member.ts';
+export * from './move/step.ts';
+export { spread } from './place.ts';
+export * from './plan.ts';
 export * from './slot.ts';
 export * from './topology.ts';
+export * from './transition.ts';

@@ -1,57 +1,47 @@
 /**
- * Placement: which shard should own which slot.
+ * Placing slots that stand nowhere: those of a new cluster, and those of shards that leave.
  *
- * Consistent hashing with virtual nodes (Karger et al., STOC 1997) gives each slot its order of preferred shards:
- * clockwise from the slot's point on the ring. Bounded load (Mirrokni, Thorup, Zadimoghaddam, SODA 2018) with the
- * tightest bound, the fair share, sends a slot past shards that are full. So the spread is even to one slot and
- * still depends on names alone.
+ * Consistent hashing with bounded loads (Mirrokni, Thorup, Zadimoghaddam, SODA 2018), with the tightest bound: a slot
+ * walks clockwise past the shards that are full, to the first that has room for it within its fair share. Where none
+ * has, because slots are whole, it goes where the level is the lowest with it (Graham, Bell System Technical Journal,
+ * 1966).
  */
-import { hash } from 'node:crypto';
-import { assert, AssertionFailed, must, type ShardId } from '@millrace/write';
-
-const VIRTUAL_NODES = 128;
-
-interface RingPoint {
-  readonly at: number;
-  readonly shard: ShardId;
-}
+import { assert, must, type ShardId } from '@millrace/write';
+import { createPlacement, give, isLower, levelOf, loadOf, type Holder, type Placement } from './placement.ts';
 
 /** Owners by slot, for a cluster that has none yet. Deterministic in the set of shards; their order is irrelevant. */
 export function spread(slots: number, shards: readonly ShardId[]): readonly ShardId[] {
   assert(shards.length > 0, 'R1: a topology needs at least one shard');
-  assert(new Set(shards).size === shards.length, 'R1: a shard is named once');
-  const ring = ringOf(shards);
-  const room = fairShares(slots, shards);
-  return Array.from({ length: slots }, (_, slot) => {
-    const owner = firstWithRoom(ring, pointOf(`slot/${slot}`), room);
-    room.set(owner, must(room.get(owner), 'a shard on the ring has a share') - 1);
-    return owner;
-  });
+  const members = shards.map((shard) => ({ shard, weight: 1, state: 'active' }) as const);
+  const placement = createPlacement({ members, owners: Array.from({ length: slots }), loads: Array.from({ length: slots }, () => 1) });
+  placeHomeless(placement);
+  return ownersOf(placement);
 }
 
-function ringOf(shards: readonly ShardId[]): readonly RingPoint[] {
-  return shards
-    .flatMap((shard) => Array.from({ length: VIRTUAL_NODES }, (_, i) => ({ at: pointOf(`shard/${shard}/${i}`), shard })))
-    .sort((a, b) => a.at - b.at || (a.shard < b.shard ? -1 : 1));
-}
-
-/** Whole slots cannot always be shared evenly: the first shards by name take one of the rest each. */
-function fairShares(slots: number, shards: readonly ShardId[]): Map<ShardId, number> {
-  const base = Math.floor(slots / shards.length);
-  const rest = slots % shards.length;
-  return new Map([...shards].sort().map((shard, index) => [shard, base + (index < rest ? 1 : 0)]));
-}
-
-function firstWithRoom(ring: readonly RingPoint[], at: number, room: ReadonlyMap<ShardId, number>): ShardId {
-  const start = ring.findIndex((point) => point.at >= at);
-  for (let step = 0; step < ring.length; step++) {
-    const point = must(ring[(Math.max(start, 0) + step) % ring.length], 'the ring has points');
-    if ((room.get(point.shard) ?? 0) > 0) return point.shard;
+/** Gives every slot that stands nowhere a holder. */
+export function placeHomeless(placement: Placement): void {
+  for (const [slot, home] of placement.homes.entries()) {
+    if (home === undefined) give(placement, slot, { to: firstWithRoom(placement, slot) ?? lowestWith(placement, slot) });
   }
-  throw new AssertionFailed('R1: the shares add up to the slots');
 }
 
-/** A point on the ring: the first 48 bits of SHA-256, exact in a double. */
-function pointOf(name: string): number {
-  return parseInt(hash('sha256', name, 'hex').slice(0, 12), 16);
+/** Who holds what, by slot. */
+export function ownersOf({ holders, loads }: Placement): readonly ShardId[] {
+  const owners = new Map(holders.flatMap(({ shard, slots }) => [...slots].map((slot) => [slot, shard] as const)));
+  return loads.map((_, slot) => must(owners.get(slot), `R1: slot ${slot} has an owner`));
+}
+
+function firstWithRoom(placement: Placement, slot: number): Holder | undefined {
+  const load = loadOf(placement.loads, slot);
+  return nearest(placement, slot, placement.holders.filter((holder) => !isLower(placement.meanLevel, levelOf(holder, load))));
+}
+
+function lowestWith(placement: Placement, slot: number): Holder {
+  const load = loadOf(placement.loads, slot);
+  const lowest = Math.min(...placement.holders.map((holder) => levelOf(holder, load)));
+  return must(nearest(placement, slot, placement.holders.filter((holder) => !isLower(lowest, levelOf(holder, load)))), 'one is the lowest');
+}
+
+function nearest({ distance }: Placement, slot: number, holders: readonly Holder[]): Holder | undefined {
+  return holders.reduce<Holder | undefined>((best, holder) => (best && distance(slot, best) <= distance(slot, holder) ? best : holder), undefined);
 }
