@@ -1,12 +1,13 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { must, type Offset, type ShardId, type Slot } from '@millrace/write';
+import { admit, type Claim } from './admit.ts';
 import { continueFrom, type Gap } from './continuity.ts';
 import { GAP_SIGHTINGS_MIN } from './limits.ts';
 import type { LoggedRecord } from './model.ts';
 import { countRecords, halve, probeOf, sliceOf } from './slices.ts';
 import { logOf } from './testing/toy.ts';
-import { admit, type Claim } from './turn.ts';
+
 
 const offset = (value: number | bigint): Offset => BigInt(value) as Offset;
 
@@ -16,10 +17,10 @@ function oneSlot(count: number): { slot: Slot; records: readonly LoggedRecord[] 
   return { slot: must(records[0], 'a record').slot, records };
 }
 
-function claimOf(slot: Slot, next: number, state: 'ACTIVE' | 'MOVING' | 'MOVED' | 'INCOMING' | 'ABORTED' = 'ACTIVE'): Claim {
+function claimOf(slot: Slot, next: number, state: 'ACTIVE' | 'MOVING' | 'MOVED' | 'INCOMING' | 'ABORTED' = 'ACTIVE', heldMs: number | null = null): Claim {
   return {
     positions: new Map([[slot, { slot, next_offset: offset(next), relayed_offset: offset(0) }]]),
-    slots: new Map([[slot, { slot, state, moved_to: state === 'MOVED' ? ('b' as ShardId) : null, parked_keys: [] }]]),
+    slots: new Map([[slot, { slot, state, moved_to: state === 'MOVED' ? ('b' as ShardId) : null, held_ms: heldMs, parked_keys: [] }]]),
   };
 }
 
@@ -47,6 +48,25 @@ describe('what a turn admits', () => {
     const { results, records: admitted } = admit([sliceOf({ slot, from: offset(0), to: offset(3) }, records)], claimOf(slot, 0, state));
     expect(admitted).toEqual([]);
     expect(results).toMatchObject([{ kind: 'elsewhere', movedTo: state === 'MOVED' ? 'b' : undefined }]);
+  });
+
+  test('W2 a slot that is MOVING applies as an ACTIVE one does', () => {
+    const { slot, records } = oneSlot(3);
+    const slices = [sliceOf({ slot, from: offset(0), to: offset(3) }, records)];
+    expect(admit(slices, claimOf(slot, 1, 'MOVING'))).toEqual(admit(slices, claimOf(slot, 1, 'ACTIVE')));
+    expect(admit(slices, claimOf(slot, 1, 'MOVING')).records).toEqual(records.slice(1));
+  });
+
+  test.each(['ACTIVE', 'MOVING'] as const)('a slot that is %s but held applies nothing, whatever slices bring, and tells for how long', (state) => {
+    const { slot, records } = oneSlot(4);
+    const slices = [0, 2].map((from) => sliceOf({ slot, from: offset(from), to: offset(from + 2) }, records.slice(from, from + 2)));
+    expect(admit([...slices, probeOf(slot)], claimOf(slot, 0, state, 40))).toEqual({ results: [{ kind: 'held', slot, forMs: 40 }], records: [] });
+  });
+
+  test('W2 a slot that left is elsewhere, also while it is held', () => {
+    const { slot, records } = oneSlot(1);
+    const { results } = admit([sliceOf({ slot, from: offset(0), to: offset(1) }, records)], claimOf(slot, 0, 'MOVED', 40));
+    expect(results).toEqual([{ kind: 'elsewhere', slot, movedTo: 'b' }]);
   });
 
   test('W2 a slot that the shard has never had applies nothing', () => {

@@ -15,7 +15,7 @@ import type { Dirty, Wanted } from './working-set.ts';
 
 interface Statements {
   readonly load: string;
-  readonly replace: string;
+  readonly upsert: string;
   readonly copy: string;
   readonly columns: readonly string[];
 }
@@ -28,12 +28,12 @@ export function loadRows(table: AnyTable, keys: readonly Wanted[]): Sql {
   return { name: `${table.name}-load`, text: statementsOf(table).load, values: [plainArray(keys.map((wanted) => wanted.slot)), ...parts] };
 }
 
-/** Replaces rows that exist. */
-export function replaceRows(table: AnyTable, rows: readonly Dirty[]): Sql {
-  const { replace, columns } = statementsOf(table);
+/** Replaces rows that exist, and inserts those that do not. */
+export function upsertRows(table: AnyTable, rows: readonly Dirty[]): Sql {
+  const { upsert, columns } = statementsOf(table);
   const sorted = [...rows].sort((a, b) => byPrimaryKey(table, a, b));
   const values = columns.map((column) => textArray(sorted.map(({ row }) => parameter(row[column] ?? null))));
-  return { name: `${table.name}-replace`, text: replace, values: [plainArray(sorted.map(({ slot }) => slot)), ...values] };
+  return { name: `${table.name}-upsert`, text: upsert, values: [plainArray(sorted.map(({ slot }) => slot)), ...values] };
 }
 
 export function copyRowsSql(table: AnyTable): string {
@@ -70,7 +70,7 @@ function buildStatements(table: AnyTable): Statements {
              select * from ${name} t
              where t.slot = k.slot and ${table.key.map((c) => `t.${quoted(c)} = k.${quoted(c)}`).join(' and ')} limit 1
            ) t`,
-    replace: `insert into ${name} (slot, ${columns.map(quoted).join(', ')})
+    upsert: `insert into ${name} (slot, ${columns.map(quoted).join(', ')})
               select * from unnest($1::int[], ${arrays})
               on conflict (slot, ${keyNames}) do update set ${rest.map((c) => `${quoted(c)} = excluded.${quoted(c)}`).join(', ')}`,
     copy: `copy ${name} (slot, ${columns.map(quoted).join(', ')}) from stdin`,

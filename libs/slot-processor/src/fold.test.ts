@@ -1,57 +1,15 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import type { Row } from '@millrace/domain';
 import { must } from '@millrace/write';
-import { foldTurn, parkedName, seenName, type Folded, type ParkedEntry, type Seen, type TurnState } from './fold.ts';
-import type { LoggedRecord } from './model.ts';
+import { seenName } from './fold.ts';
 import { readRecord } from './read.ts';
-import { logOf, rowsOf, SLOTS, toyModel, type ToyWrite } from './testing/toy.ts';
-import { createWorkingSet } from './working-set.ts';
-
-/** A shard in memory: what a turn loads and stores, as the SQL does it. */
-function memoryShard() {
-  const rows = new Map<string, Row>();
-  const journal: { slot: number; offset: bigint; outcome: string; type: string; detail: unknown }[] = [];
-  const seen = new Map<string, Seen>();
-  const parked: ParkedEntry[] = [];
-
-  function turn(records: readonly LoggedRecord[]): Folded {
-    const entries = records.map((record) => readRecord(toyModel, SLOTS, record));
-    const working = createWorkingSet();
-    for (const entry of [...entries, ...parked.map((p) => p.entry)]) {
-      if (entry.kind === 'command') for (const ref of entry.command.reads) working.want(entry.record.slot, ref);
-    }
-    for (const { table, keys } of working.wanted()) {
-      for (const { key } of keys) {
-        const row = rows.get(must(key[0], 'key'));
-        if (row) working.loaded(table, row);
-      }
-    }
-    const waiting = Map.groupBy(parked, ({ entry }) => parkedName(entry.record));
-    const state: TurnState = { rows: working, seen: new Map(seen), parked: new Map(waiting) };
-    const folded = foldTurn(entries, state);
-    for (const [name, value] of state.seen) seen.set(name, value);
-    for (const row of folded.journal) journal.push({ slot: row.record.slot, offset: row.record.offset, outcome: row.outcome, type: row.type, detail: row.detail });
-    for (const { added, changed } of working.dirty()) for (const { row } of [...added, ...changed]) rows.set(String(row['key']), row);
-    for (const row of folded.parked) parked.push({ entry: readRecord(toyModel, SLOTS, row.record), reason: row.reason });
-    for (const record of folded.released) parked.splice(parked.findIndex(({ entry }) => entry.record.slot === record.slot && entry.record.offset === record.offset), 1);
-    return folded;
-  }
-  return { turn, rows: () => rowsOf(rows), journal, parked };
-}
-
-const keys = ['demo/a', 'demo/b', 'demo/c', 'demo/d'];
-const write: fc.Arbitrary<ToyWrite> = fc.record({
-  key: fc.constantFrom(...keys),
-  type: fc.oneof({ weight: 12, arbitrary: fc.constant('add') }, { weight: 1, arbitrary: fc.constantFrom('bad', 'throws') }, { weight: 2, arbitrary: fc.constant('parked.release') }),
-  id: fc.oneof(fc.constantFrom('1', '2', '3', '4', '5', '6', '7', '8'), fc.constantFrom('skip-1', 'skip-2')),
-  by: fc.integer({ min: -3, max: 5 }),
-});
+import { memoryShard } from './testing/memory-shard.ts';
+import { logOf, SLOTS, toyModel, toyWrite } from './testing/toy.ts';
 
 describe('the fold', () => {
   test('W1 folding a batch is folding its records one by one, wherever the batch is cut', () => {
     fc.assert(
-      fc.property(fc.array(write, { maxLength: 60 }), fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 1, maxLength: 20 }), (writes, sizes) => {
+      fc.property(fc.array(toyWrite, { maxLength: 60 }), fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 1, maxLength: 20 }), (writes, sizes) => {
         const log = logOf(writes);
         const single = memoryShard();
         for (const record of log) single.turn([record]);

@@ -1,5 +1,5 @@
 /** The journal: one append-only row per applied or refused record; dedup, outcome and outbox in one. */
-import { copyText, plainArray, type Sql } from '@millrace/postgres';
+import { copyText, plainArray, textArray, type Sql } from '@millrace/postgres';
 import { toJson } from '@millrace/wire';
 import type { BodyHash, Digest, Offset, Slot, Stream } from '@millrace/write';
 import type { JournalRow } from './fold.ts';
@@ -47,6 +47,30 @@ export function copyJournalLine(stream: Stream, row: JournalRow): string {
     `${record.slot}\t${stream}\t${record.offset}\t${row.bodyHash}\t${record.atMs}\t${row.digest ?? '\\N'}\t${row.outcome}` +
     `\t${copyText(record.key)}\t${copyText(row.type)}\t${detail}\t${messages}\n`
   );
+}
+
+/** The same rows by one statement, which travels with the others: for a few rows cheaper than the round trips of a COPY. */
+export function insertJournal(stream: Stream, rows: readonly JournalRow[]): Sql {
+  return {
+    name: 'journal-insert',
+    text: `insert into journal (slot, stream, "offset", body_hash, at_ms, digest, outcome, key, type, detail, messages)
+           select slot, $1, "offset", body_hash, at_ms, digest, outcome, key, type, detail, messages
+           from unnest($2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::uuid[], $7::outcome[], $8::text[], $9::text[], $10::jsonb[], $11::jsonb[])
+             as u(slot, "offset", body_hash, at_ms, digest, outcome, key, type, detail, messages)`,
+    values: [
+      stream,
+      plainArray(rows.map(({ record }) => record.slot)),
+      plainArray(rows.map(({ record }) => record.offset)),
+      plainArray(rows.map(({ bodyHash }) => bodyHash)),
+      plainArray(rows.map(({ record }) => record.atMs)),
+      plainArray(rows.map(({ digest }) => digest ?? 'null')),
+      plainArray(rows.map(({ outcome }) => outcome)),
+      textArray(rows.map(({ record }) => record.key)),
+      textArray(rows.map(({ type }) => type)),
+      textArray(rows.map(({ detail }) => (detail === null ? null : toJson(detail)))),
+      textArray(rows.map(({ messages }) => (messages === null ? null : toJson(messages)))),
+    ],
+  };
 }
 
 export interface JournalEvent {

@@ -8,14 +8,15 @@
 import { PgError, type Database } from '@millrace/postgres';
 import { backoffMs, sleep, type Breaker } from '@millrace/runtime';
 import type { Offset, ShardId, Slot } from '@millrace/write';
+import type { SlotResult } from './admit.ts';
 import { evictStalled, type Evicted } from './evict.sql.ts';
-import { REASON_LENGTH_MAX, RELAY_SAVE_INTERVAL_MS, RETRY, STALLED_TURN_MS } from './limits.ts';
+import { GATHER_MS, GATHER_RECORDS_MIN, REASON_LENGTH_MAX, RELAY_SAVE_INTERVAL_MS, RETRY, STALLED_TURN_MS } from './limits.ts';
 import type { ProcessorMetrics } from './metrics.ts';
 import type { Slice, StreamModel } from './model.ts';
 import { createSliceQueue } from './queue.ts';
 import type { Relay } from './relay.ts';
-import { countRecords, halve, probeOf } from './slices.ts';
-import { onlyRecord, runTurn, type SlotResult, type TurnResult } from './turn.ts';
+import { countRecords, halve, probeOf, sliceOf } from './slices.ts';
+import { onlyRecord, runTurn, type TurnResult } from './turn.ts';
 
 /** SQLSTATE of a lock that was not to be had in time. */
 const LOCK_NOT_AVAILABLE = '55P03';
@@ -33,12 +34,15 @@ export interface LaneInput {
   readonly events: LaneEvents;
 }
 
+export type Refusal = SlotResult & { readonly kind: 'elsewhere' | 'held' };
+
 export interface LaneEvents {
   /** The slot's position is this; records before it are applied, the next to bring is the one at it. */
   onPosition(slot: Slot, position: Offset): void;
   /** Every record of the slot below `next` is applied. */
   onApplied(slot: Slot, next: Offset): void;
-  onElsewhere(slot: Slot, movedTo: ShardId | undefined): void;
+  /** The shard does not apply the slot, or not now. `left` are its records that are not applied, in order, as far as the lane has them. */
+  onRefused(slot: Slot, refusal: Refusal, left: readonly Slice[]): void;
   /** The flow towards the lane should stop or may go on. */
   onFlow(flow: 'pause' | 'resume'): void;
   /** A bug: the process should end and start again from the rows. */
@@ -51,6 +55,8 @@ export interface Lane {
   offer(slice: Slice): void;
   /** Asks for the slot's position, and takes over its unpublished events. */
   probe(slot: Slot): void;
+  /** Asks whether the slot is still the shard's, behind all that was offered of it, up to `expected`. */
+  ask(slot: Slot, expected: Offset): void;
   /** Forgets what waits of the slot. */
   drop(slot: Slot): void;
   /** Whether records should flow towards it now. */
@@ -83,9 +89,21 @@ export function createLane(input: LaneInput): Lane {
     while (!signal.aborted) {
       const slices = queue.take();
       regulate();
-      if (slices.length === 0) await idle();
-      else await applyAll(slices);
+      if (slices.length === 0) {
+        await idle();
+        continue;
+      }
+      await applyAll(slices);
+      await gather();
     }
+  }
+
+  /**
+   * A pause behind a turn while little waits: a commit costs the same for one record as for a hundred, and what it
+   * takes from the processors is taken from the acks. The first write after a quiet time does not wait.
+   */
+  async function gather(): Promise<void> {
+    if (queue.records() < GATHER_RECORDS_MIN) await sleep(GATHER_MS, signal).catch(() => undefined);
   }
 
   /** Waits for work; relay positions that no turn took along are saved meanwhile. */
@@ -105,7 +123,7 @@ export function createLane(input: LaneInput): Lane {
     busySinceMs = Date.now();
     const done = await applyOrHalve(slices);
     turnAtMs = undefined;
-    for (const result of done) report(result);
+    report(done, slices);
   }
 
   /** Applies the slices, in as many turns as data errors make necessary. Empty where the drain came first. */
@@ -173,17 +191,26 @@ export function createLane(input: LaneInput): Lane {
     for (const session of evicted) metrics.evicted(shard, session);
   }
 
-  function report({ slots }: TurnResult): void {
-    for (const result of slots) reportSlot(result);
+  /** Of a slot the results up to the first that does not apply it: those behind it, of a turn that was halved, follow from it. */
+  function report(done: readonly TurnResult[], slices: readonly Slice[]): void {
+    const over = new Set<Slot>();
+    for (const { slots } of done) {
+      for (const result of slots) {
+        if (over.has(result.slot)) continue;
+        if (result.kind !== 'applied') over.add(result.slot);
+        reportSlot(result, slices);
+      }
+    }
   }
 
-  function reportSlot(result: SlotResult): void {
+  function reportSlot(result: SlotResult, slices: readonly Slice[]): void {
     const { slot } = result;
     if (result.kind === 'applied') return events.onApplied(slot, result.next);
-    queue.drop(slot);
+    const waiting = queue.drop(slot);
     if (result.kind === 'gap') return events.onPosition(slot, result.position);
-    metrics.elsewhere(shard, slot, result.movedTo);
-    events.onElsewhere(slot, result.movedTo);
+    const left = [...slices.filter((slice) => slice.slot === slot), ...waiting].filter(({ records }) => records.length > 0);
+    metrics.refused(shard, result);
+    events.onRefused(slot, result, left);
   }
 
   /** A shard that is down or behind pauses its own slots and no other's. */
@@ -210,7 +237,8 @@ export function createLane(input: LaneInput): Lane {
       queue.drop(slot);
       put(probeOf(slot));
     },
-    drop: (slot) => queue.drop(slot),
+    ask: (slot, expected) => put(sliceOf({ slot, from: expected, to: expected }, [])),
+    drop: (slot) => void queue.drop(slot),
     flow: () => flow,
     status: () => ({ records: queue.records(), up, oldestAtMs: turnAtMs ?? queue.oldestAtMs(), busySinceMs }),
     stopped: () => running,

@@ -3,8 +3,13 @@ import { assert } from '@millrace/write';
 
 /** Records in one transaction. More gain little and hold locks longer. */
 export const TURN_RECORDS_MAX = 2_000;
+/** New rows of one table from which a COPY pays for its round trips. */
+export const COPY_ROWS_MIN = 200;
 /** Bytes of keys and values in one transaction. */
 export const TURN_BYTES_MAX = 8 * 1024 * 1024;
+/** How long a lane gathers behind a turn while fewer records wait than GATHER_RECORDS_MIN. */
+export const GATHER_MS = 10;
+export const GATHER_RECORDS_MIN = 200;
 /** Records that wait for a shard: above it the shard's slots are paused in Kafka's consumer. */
 export const LANE_RECORDS_HIGH = 10_000;
 /** Records that wait for a shard: below it the slots are resumed. */
@@ -25,6 +30,16 @@ export const GAP_SIGHTINGS_MIN = 3;
 export const REASON_LENGTH_MAX = 500;
 /** Infrastructure errors: full jitter up to this. */
 export const RETRY = { baseMs: 50, maxMs: 5_000 } as const;
+/** Looking for a slot's shard: the wait before the next look is the time searched so far by `share`, within the limits. */
+export const LOOK = { minMs: 5, maxMs: 250, share: 8 } as const;
+/** Signposts followed one after the other without a wait. */
+export const SIGNPOSTS_MAX = 4;
+/** After so long without a shard that applies a slot, an operator is told. */
+export const SEARCH_WARN_MS = 10_000;
+/** Records of slots without a shard that stay in memory, over all slots. */
+export const KEPT_RECORDS_MAX = 20_000;
+/** The same in bytes of keys and values. */
+export const KEPT_BYTES_MAX = 16 * 1024 * 1024;
 /** A transaction that has lasted so long and waits for its client belongs to a process that sleeps. */
 export const STALLED_TURN_MS = 5_000;
 /** How long relay positions may stay unsaved while nothing else is written. */
@@ -33,3 +48,5 @@ export const RELAY_SAVE_INTERVAL_MS = 1_000;
 assert(LANE_RECORDS_LOW < LANE_RECORDS_HIGH, 'a lane resumes below where it pauses');
 assert(TURN_RECORDS_MAX <= LANE_RECORDS_LOW, 'a turn finds its fill before the slots resume');
 assert(TURN_BYTES_MAX <= LANE_BYTES_HIGH, 'a full turn fits the lane');
+assert(LANE_RECORDS_HIGH <= KEPT_RECORDS_MAX && LANE_BYTES_HIGH <= KEPT_BYTES_MAX, 'what a lane gives back of its slots can be kept');
+assert(LOOK.minMs <= LOOK.maxMs && LOOK.share >= 1, 'a look comes at the latest when the search has lasted twice as long');

@@ -2,6 +2,7 @@
 import type { PgError } from '@millrace/postgres';
 import { Counter, Gauge, Histogram, LATENCY_BUCKETS_SECONDS, type Log, type Registry } from '@millrace/runtime';
 import type { Offset, ShardId, Slot, Stream } from '@millrace/write';
+import type { SlotResult } from './admit.ts';
 import type { Evicted } from './evict.sql.ts';
 import type { TurnResult } from './turn.ts';
 
@@ -15,12 +16,14 @@ export interface ProcessorMetrics {
   poisoned(shard: ShardId, record: { readonly slot: Slot; readonly offset: Offset; readonly key: string }, reason: string): void;
   gap(shard: ShardId, slot: Slot, seen: { readonly expected: Offset; readonly first: Offset }): void;
   lost(shard: ShardId, slot: Slot, lost: { readonly position: Offset; readonly logStart: bigint; readonly logEnd: bigint }): void;
-  elsewhere(shard: ShardId, slot: Slot, movedTo: ShardId | undefined): void;
+  refused(shard: ShardId, refusal: SlotResult & { readonly kind: 'elsewhere' | 'held' }): void;
+  /** A slot that was elsewhere is applied again. */
+  followed(shard: ShardId, slot: Slot, tookMs: number): void;
   relayed(shard: ShardId, events: number): void;
   relayFailed(shard: ShardId, error: unknown, delayMs: number): void;
   relayWaits(shard: ShardId, turns: number): void;
   /** What stands on the shard now. */
-  standing(shard: ShardId, now: { readonly lagRecords: number; readonly lagSeconds: number; readonly stoppedSlots: number }): void;
+  standing(shard: ShardId, now: { readonly lagRecords: number; readonly lagSeconds: number; readonly stoppedSlots: number; readonly searchingSlots: number }): void;
   parkedKeys(shard: ShardId, keys: number): void;
   lane(shard: ShardId, lane: { readonly records: number; readonly up: boolean }): void;
 }
@@ -38,6 +41,8 @@ export function createProcessorMetrics({ stream, log, registry }: { stream: Stre
   const evictions = new Counter({ name: 'millrace_evictions_total', help: 'Stalled sessions ended because they held position rows.', labelNames, registers });
   const gaps = new Counter({ name: 'millrace_gaps_total', help: 'Batches that began behind the position; the slot was sought back.', labelNames, registers });
   const stoppedSlots = new Gauge({ name: 'millrace_slots_stopped', help: "Slots stopped because the log no longer holds what the shard needs next. Must be 0.", labelNames, registers });
+  const followSeconds = new Histogram({ name: 'millrace_follow_seconds', help: 'From the refusal of a slot by one shard until another applies it.', labelNames, buckets: LATENCY_BUCKETS_SECONDS, registers });
+  const searching = new Gauge({ name: 'millrace_slots_searching', help: 'Slots that no shard applies at the moment, by the shard that did last.', labelNames, registers });
   const events = new Counter({ name: 'millrace_relayed_total', help: 'Events published from the journal.', labelNames, registers });
   const relayFailures = new Counter({ name: 'millrace_relay_failures_total', help: 'Publications that will be tried again.', labelNames, registers });
   const backlog = new Gauge({ name: 'millrace_relay_backlog_turns', help: 'Committed turns whose events are not in Kafka yet.', labelNames, registers });
@@ -82,8 +87,13 @@ export function createProcessorMetrics({ stream, log, registry }: { stream: Stre
         'the log does not hold the next record of this slot: the slot is stopped; restore the topic from a mirror, or the shard from a backup',
       );
     },
-    elsewhere(shard, slot, movedTo) {
-      log.info({ shard, slot, movedTo }, 'the slot is not on this shard; following the topology');
+    refused(shard, refusal) {
+      if (refusal.kind === 'held') log.debug({ shard, slot: refusal.slot, forMs: refusal.forMs }, 'the mover holds the slot; it waits');
+      else log.info({ shard, slot: refusal.slot, movedTo: refusal.movedTo }, 'the slot is not on this shard; following it');
+    },
+    followed(shard, slot, tookMs) {
+      followSeconds.observe({ stream, shard }, tookMs / 1000);
+      log.info({ shard, slot, tookMs: Math.round(tookMs) }, 'the slot is applied on this shard');
     },
     relayed: (shard, count) => events.inc({ stream, shard }, count),
     relayFailed(shard, error, delayMs) {
@@ -95,6 +105,7 @@ export function createProcessorMetrics({ stream, log, registry }: { stream: Stre
       lagRecords.set({ stream, shard }, now.lagRecords);
       lagSeconds.set({ stream, shard }, now.lagSeconds);
       stoppedSlots.set({ stream, shard }, now.stoppedSlots);
+      searching.set({ stream, shard }, now.searchingSlots);
     },
     parkedKeys: (shard, keys) => parkedKeys.set({ stream, shard }, keys),
     lane(shard, lane) {

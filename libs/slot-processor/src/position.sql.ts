@@ -12,6 +12,8 @@ export interface SlotRow {
   readonly slot: Slot;
   readonly state: 'INCOMING' | 'ACTIVE' | 'MOVING' | 'MOVED' | 'ABORTED';
   readonly moved_to: ShardId | null;
+  /** For how long the slot is still held, in milliseconds by the server's clock, a second at most; null where it is not. */
+  readonly held_ms: number | null;
   /** Keys of the stream with parked records in this slot. */
   readonly parked_keys: readonly string[];
 }
@@ -41,6 +43,8 @@ export function readSlots(stream: Stream, slots: readonly Slot[]): Sql {
   return {
     name: 'slot-read',
     text: `select s.slot, s.state, s.moved_to,
+                  case when s.held_until > clock_timestamp()
+                       then least(ceil(extract(epoch from s.held_until - clock_timestamp()) * 1000), 1000)::int end as held_ms,
                   array(${PARKED_KEYS}) as parked_keys
            from slot s where s.slot = any($2::int[])`,
     values: [stream, slots],

@@ -8,7 +8,8 @@ export interface SliceQueue {
   add(slice: Slice): void;
   /** The next turn's slices: all that wait, up to a turn's limits. */
   take(): readonly Slice[];
-  drop(slot: Slot): void;
+  /** Takes out what waits of a slot. */
+  drop(slot: Slot): readonly Slice[];
   records(): number;
   /** Above the limits: what feeds the queue pauses. */
   isHigh(): boolean;
@@ -41,8 +42,10 @@ export function createSliceQueue(): SliceQueue {
       return turn;
     },
     drop(slot) {
+      const dropped = slices.filter((slice) => slice.slot === slot);
       slices = slices.filter((slice) => slice.slot !== slot);
       recount();
+      return dropped;
     },
     records: () => records,
     isHigh: () => records >= LANE_RECORDS_HIGH || bytes >= LANE_BYTES_HIGH,

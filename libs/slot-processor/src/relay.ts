@@ -91,6 +91,7 @@ export function createRelay(input: RelayInput): Relay {
   /** What another process has published since; a slot may leave and come back. */
   function noteRelayed({ slots }: TurnResult): void {
     for (const result of slots) {
+      if (result.kind === 'held') continue;
       if (result.kind === 'elsewhere') published.delete(result.slot);
       else if (result.relayed > (published.get(result.slot) ?? 0n)) published.set(result.slot, result.relayed);
     }
@@ -150,6 +151,7 @@ export function createRelay(input: RelayInput): Relay {
 /** What a turn adds to publish, per slot; `tips` moves along. */
 function stretchesOf({ slots }: TurnResult, tips: Map<Slot, Offset>): readonly Stretch[] {
   return slots.flatMap((result) => {
+    if (result.kind === 'held') return [];
     if (result.kind === 'elsewhere') {
       tips.delete(result.slot);
       return [];

@@ -7,25 +7,20 @@
  * W3 a zombie can only lose the race for the position row: whoever locks second sees the new position.
  */
 import type { AnyTable, Row } from '@millrace/domain';
-import type { Database, Tx } from '@millrace/postgres';
-import { assert, must, type Digest, type Offset, type ShardId, type Slot } from '@millrace/write';
-import { copyRowLine, copyRowsSql, loadRows, replaceRows } from './entity.sql.ts';
+import type { Database, Sql, Tx } from '@millrace/postgres';
+import { assert, must, type Digest, type Offset, type Slot } from '@millrace/write';
+import { admit, type Claim, type SlotResult } from './admit.ts';
+import { copyRowLine, copyRowsSql, loadRows, upsertRows } from './entity.sql.ts';
 import { foldTurn, parkedName, seenName, type Folded, type JournalRow, type ParkedEntry, type Refused, type Seen, type TurnState } from './fold.ts';
-import { COPY_JOURNAL, copyJournalLine, digestOfUuid, readSeen, type SeenRow } from './journal.sql.ts';
-import { RELEASE_RECORDS_MAX } from './limits.ts';
+import { COPY_JOURNAL, copyJournalLine, insertJournal, digestOfUuid, readSeen, type SeenRow } from './journal.sql.ts';
+import { COPY_ROWS_MIN, RELEASE_RECORDS_MAX } from './limits.ts';
 import type { Entry, LoggedRecord, Slice, StreamModel } from './model.ts';
+import { COPY_NOTES, copyNoteLine, insertNotes } from './notes.sql.ts';
+import { movingSlots, notesOf } from './notes.ts';
 import { COPY_PARKED, copyParkedLine, deleteParked, readParked, type StoredParked } from './parked.sql.ts';
 import { advancePositions, lockPositions, readSlots, type NextPosition, type PositionRow, type SlotRow } from './position.sql.ts';
 import { readRecord } from './read.ts';
 import { createWorkingSet, type Wanted, type WorkingSet } from './working-set.ts';
-
-export type SlotResult =
-  /** The records of the slices below `next` are applied, by this turn or before it. */
-  | { readonly kind: 'applied'; readonly slot: Slot; readonly before: Offset; readonly relayed: Offset; readonly next: Offset }
-  /** The slices start behind the position: records are missing between. */
-  | { readonly kind: 'gap'; readonly slot: Slot; readonly position: Offset; readonly relayed: Offset }
-  /** The slot is not this shard's (any more, or yet). */
-  | { readonly kind: 'elsewhere'; readonly slot: Slot; readonly movedTo: ShardId | undefined };
 
 export interface TurnResult {
   readonly slots: readonly SlotResult[];
@@ -57,14 +52,9 @@ export async function runTurn(input: TurnInput): Promise<TurnResult> {
     const entries = records.map((record) => readRecord(input.model, input.slots, record));
     const state = await loadState(tx, input, { claim, entries });
     const folded = foldTurn(entries, state, input.refused);
-    await store(tx, input, { results, folded, state });
+    await store(tx, input, { claim, results, folded, state });
     return { slots: results, journal: folded.journal, duplicates: folded.duplicates, parked: folded.parked.length, records: entries.length };
   });
-}
-
-export interface Claim {
-  readonly positions: ReadonlyMap<Slot, PositionRow>;
-  readonly slots: ReadonlyMap<Slot, SlotRow>;
 }
 
 async function claimSlots(tx: Tx, { model, slices }: TurnInput): Promise<Claim> {
@@ -74,34 +64,6 @@ async function claimSlots(tx: Tx, { model, slices }: TurnInput): Promise<Claim> 
     tx.query<SlotRow>(readSlots(model.stream, slots)),
   ]);
   return { positions: bySlot(positions), slots: bySlot(rows) };
-}
-
-/** Which records this turn applies, and what becomes of each slot. Pure. */
-export function admit(slices: readonly Slice[], claim: Claim): { readonly results: readonly SlotResult[]; readonly records: readonly LoggedRecord[] } {
-  const records: LoggedRecord[] = [];
-  const results = new Map<Slot, SlotResult>();
-  for (const slice of slices) {
-    const known = results.get(slice.slot);
-    if (known && known.kind !== 'applied') continue;
-    results.set(slice.slot, admitSlice(slice, known, claim, records));
-  }
-  return { results: [...results.values()], records };
-}
-
-function admitSlice(slice: Slice, known: (SlotResult & { kind: 'applied' }) | undefined, claim: Claim, records: LoggedRecord[]): SlotResult {
-  const { slot } = slice;
-  const row = claim.slots.get(slot);
-  const position = claim.positions.get(slot);
-  if (!row || !position || (row.state !== 'ACTIVE' && row.state !== 'MOVING')) {
-    return { kind: 'elsewhere', slot, movedTo: row?.moved_to ?? undefined };
-  }
-  const next = known?.next ?? position.next_offset;
-  if (slice.from > next) {
-    assert(!known, 'W1: the slices of a slot follow each other without a gap');
-    return { kind: 'gap', slot, position: next, relayed: position.relayed_offset };
-  }
-  for (const record of slice.records) if (record.offset >= next) records.push(record);
-  return { kind: 'applied', slot, before: position.next_offset, relayed: position.relayed_offset, next: slice.to > next ? slice.to : next };
 }
 
 async function loadState(tx: Tx, input: TurnInput, { claim, entries }: { claim: Claim; entries: readonly Entry[] }): Promise<TurnState> {
@@ -151,18 +113,35 @@ async function loadParked(tx: Tx, { model, slots }: TurnInput, { claim, entries 
   return parked;
 }
 
-/** COPYs one after the other, then the rest in one round trip; the commit waits for every answer. */
-async function store(tx: Tx, { model, relayedOf }: TurnInput, turn: { results: readonly SlotResult[]; folded: Folded; state: TurnState }): Promise<void> {
-  const { folded, state, results } = turn;
+interface Turn {
+  readonly claim: Claim;
+  readonly results: readonly SlotResult[];
+  readonly folded: Folded;
+  readonly state: TurnState;
+}
+
+/**
+ * Many rows by COPYs, one after the other; what is left in one round trip. Few new rows travel with it, because each
+ * COPY costs two round trips of its own. The commit waits for every answer.
+ */
+async function store(tx: Tx, { model, relayedOf }: TurnInput, { claim, folded, state, results }: Turn): Promise<void> {
+  const { stream } = model;
   const dirty = state.rows.dirty();
-  if (folded.journal.length > 0) await tx.copyIn(COPY_JOURNAL, folded.journal.map((row) => copyJournalLine(model.stream, row)));
-  for (const { table, added } of dirty) {
-    if (added.length > 0) await tx.copyIn(copyRowsSql(table), added.map((row) => copyRowLine(table, row)));
+  const notes = notesOf(movingSlots(claim), { stream, folded, dirty });
+  const statements: Sql[] = [];
+  if (folded.journal.length >= COPY_ROWS_MIN) await tx.copyIn(COPY_JOURNAL, folded.journal.map((row) => copyJournalLine(stream, row)));
+  else if (folded.journal.length > 0) statements.push(insertJournal(stream, folded.journal));
+  for (const { table, added, changed } of dirty) {
+    const copied = added.length >= COPY_ROWS_MIN;
+    if (copied) await tx.copyIn(copyRowsSql(table), added.map((row) => copyRowLine(table, row)));
+    const rows = copied ? changed : [...added, ...changed];
+    if (rows.length > 0) statements.push(upsertRows(table, rows));
   }
-  if (folded.parked.length > 0) await tx.copyIn(COPY_PARKED, folded.parked.map((row) => copyParkedLine(model.stream, row)));
-  const statements = dirty.filter(({ changed }) => changed.length > 0).map(({ table, changed }) => replaceRows(table, changed));
-  if (folded.released.length > 0) statements.push(deleteParked(model.stream, folded.released));
-  statements.push(advancePositions(model.stream, advanced(results, relayedOf)));
+  if (folded.parked.length > 0) await tx.copyIn(COPY_PARKED, folded.parked.map((row) => copyParkedLine(stream, row)));
+  if (notes.length >= COPY_ROWS_MIN) await tx.copyIn(COPY_NOTES, notes.map((note) => copyNoteLine(stream, note)));
+  else if (notes.length > 0) statements.push(insertNotes(stream, notes));
+  if (folded.released.length > 0) statements.push(deleteParked(stream, folded.released));
+  statements.push(advancePositions(stream, advanced(results, relayedOf)));
   await Promise.all(statements.map((statement) => tx.query(statement)));
 }
 

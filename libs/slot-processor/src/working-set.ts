@@ -78,7 +78,8 @@ function asDirty(cell: Cell): Dirty {
   return { slot: cell.slot, row: must(cell.row, 'a dirty row is there') };
 }
 
-function keyOf(table: AnyTable, row: Row): readonly string[] {
+/** The primary key of a row, after the slot. */
+export function keyOf(table: AnyTable, row: Row): readonly string[] {
   return table.key.map((column) => {
     const value = row[column];
     assert(typeof value === 'string', `the key column ${table.name}.${column} is text`);

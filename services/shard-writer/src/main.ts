@@ -3,7 +3,7 @@ import { createKafka, createLaneMetrics, createLanes, waitForKafka } from '@mill
 import { createDatabase } from '@millrace/postgres';
 import { createLog, createRegistry, run, startOpsServer, type Health } from '@millrace/runtime';
 import { createSlotProcessor, type SlotProcessor } from '@millrace/slot-processor';
-import { createShards, createTopologyFollower } from '@millrace/topology';
+import { createShards, createTopologyFollower, readAnnouncements } from '@millrace/topology';
 import { topicNames } from '@millrace/wire';
 import { configOf } from './config.ts';
 import { CONTROL_POOL, DRAIN_TIMEOUT_MS, OUTCOME_LANES, SHARD_POOL } from './limits.ts';
@@ -25,12 +25,13 @@ await run({
     life.onDrain('ops', () => ops.close());
     const control = createDatabase({ ...CONTROL_POOL, url: config.controlUrl, applicationName: config.instance, name: 'control', log, registry });
     life.onDrain('control database', () => control.end());
-    const topology = await createTopologyFollower({ control, log, signal: life.signal });
+    const kafka = createKafka({ brokers: config.kafkaBrokers, clientId: config.instance, log });
+    const announcements = readAnnouncements({ kafka, topic: topics.topology, log });
+    const topology = await createTopologyFollower({ control, log, signal: life.signal, announcements });
     life.onDrain('topology', () => topology.stop());
     const shards = createShards({ file: config.shardsFile, log, settings: { ...SHARD_POOL, applicationName: config.instance, registry } });
     life.onDrain('shards', () => shards.end());
 
-    const kafka = createKafka({ brokers: config.kafkaBrokers, clientId: config.instance, log });
     await waitForKafka({ kafka, signal: life.signal, log });
     const outcomes = await createLanes({ kafka, topic: topics.outcomes, log, metrics: createLaneMetrics({ topic: topics.outcomes, registry }), limits: OUTCOME_LANES });
     life.onDrain('outcomes', () => outcomes.close());

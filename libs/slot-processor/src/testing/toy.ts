@@ -1,4 +1,5 @@
 /** A toy stream for tests: accounts in one table, writes that add to them, a type that always throws. */
+import fc from 'fast-check';
 import { applied, put, refused, type AnyTable, type Row, type Table } from '@millrace/domain';
 import { slotOf } from '@millrace/ring';
 import { encodeWrite } from '@millrace/wire';
@@ -57,3 +58,12 @@ export function logOf(writes: readonly ToyWrite[]): readonly LoggedRecord[] {
 export function rowsOf(stored: ReadonlyMap<string, Row>): readonly Row[] {
   return [...stored.values()].sort((a, b) => (String(a['key']) < String(b['key']) ? -1 : 1));
 }
+
+const keys = ['demo/a', 'demo/b', 'demo/c', 'demo/d'];
+/** Any write, with keys and idempotency keys that meet often. */
+export const toyWrite: fc.Arbitrary<ToyWrite> = fc.record({
+  key: fc.constantFrom(...keys),
+  type: fc.oneof({ weight: 12, arbitrary: fc.constant('add') }, { weight: 1, arbitrary: fc.constantFrom('bad', 'throws') }, { weight: 2, arbitrary: fc.constant('parked.release') }),
+  id: fc.oneof(fc.constantFrom('1', '2', '3', '4', '5', '6', '7', '8'), fc.constantFrom('skip-1', 'skip-2')),
+  by: fc.integer({ min: -3, max: 5 }),
+});

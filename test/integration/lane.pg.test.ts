@@ -1,0 +1,220 @@
+/** A lane over a real shard whose answers get lost, whose positions are held by a sleeper, and whose slots leave. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import type { OutgoingRecord } from '@millrace/kafka';
+import { startPostgres, type Postgres } from '@millrace/local-cluster';
+import { createDatabase, PgError, type Database, type Tx } from '@millrace/postgres';
+import { slotOf } from '@millrace/ring';
+import { createBreaker, createLog, createRegistry } from '@millrace/runtime';
+import { prepareShard, seedSlots } from '@millrace/slot-processor';
+import { until } from '@millrace/testkit';
+import { encodeWrite, parseOutcome } from '@millrace/wire';
+import { must, type Epoch, type Offset, type ShardId, type Slot } from '@millrace/write';
+import { createLane, type Lane, type Refusal } from '../../libs/slot-processor/src/lane.ts';
+import { createProcessorMetrics } from '../../libs/slot-processor/src/metrics.ts';
+import type { Slice } from '../../libs/slot-processor/src/model.ts';
+import { createRelay } from '../../libs/slot-processor/src/relay.ts';
+import { sliceOf } from '../../libs/slot-processor/src/slices.ts';
+import { writesModel } from '../../services/shard-writer/src/model.ts';
+
+const SLOTS = 4;
+const LOCK_TIMEOUT_MS = 300;
+const dir = mkdtempSync(join(tmpdir(), 'millrace-lane-'));
+const log = createLog({ name: 'test', level: 'silent' });
+const slot = slotOf('demo/a', SLOTS);
+const shard = 'a' as ShardId;
+
+let server: Postgres;
+let database: Database;
+const connect = (applicationName: string): Database =>
+  createDatabase({ name: 'a', url: server.url, applicationName, poolMax: 4, statementTimeoutMs: 30_000, lockTimeoutMs: LOCK_TIMEOUT_MS, idleInTransactionTimeoutMs: 30_000, connectTimeoutMs: 5_000, log });
+beforeAll(async () => {
+  server = await startPostgres({ dir, durable: false });
+  database = connect('lane-test');
+  await prepareShard({ database, identity: { clusterId: '00000000-0000-0000-0000-000000000001', shard, slots: SLOTS }, log });
+  await seedSlots(database, { epoch: 1 as Epoch, slots: [slot] });
+});
+afterAll(async () => {
+  await database?.end();
+  await server?.stop();
+  rmSync(dir, { recursive: true, force: true });
+});
+beforeEach(async () => {
+  await database.query({ text: 'truncate journal, parked, changed, account' });
+  await database.query({ text: 'update position set next_offset = 0, relayed_offset = 0' });
+  await database.query({ text: `update slot set state = 'ACTIVE', moved_to = null, held_until = null` });
+});
+
+/** Account `a` is opened, then each record adds one. */
+function sliceFrom(from: number, to: number): Slice {
+  const records = Array.from({ length: to - from }, (_, i) => {
+    const offset = from + i;
+    const write = offset === 0 ? { type: 'account.open', data: { account: 'a', currency: 'GBP' } } : { type: 'account.deposit', data: { account: 'a', amount: '1.00', currency: 'GBP' } };
+    return { slot, offset: BigInt(offset) as Offset, key: 'demo/a', value: Buffer.from(encodeWrite({ ...write, idempotencyKey: `w${offset}` })), atMs: 1_700_000_000_000 };
+  });
+  return sliceOf({ slot, from: BigInt(from) as Offset, to: BigInt(to) as Offset }, records);
+}
+
+interface Running {
+  readonly lane: Lane;
+  /** Below it everything is applied, as the lane told. */
+  applied(): bigint;
+  readonly published: OutgoingRecord[];
+  readonly refused: { readonly slot: Slot; readonly refusal: Refusal; readonly left: readonly Slice[] }[];
+  metric(name: string): Promise<number>;
+}
+
+const stops: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const stop of stops.splice(0)) await stop();
+});
+
+function startLane(over: Database): Running {
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const registry = createRegistry();
+  const metrics = createProcessorMetrics({ stream: 'writes', log, registry });
+  const breaker = createBreaker({ name: 'shard a', resetMs: 100, log, registry });
+  const published: OutgoingRecord[] = [];
+  const refused: Running['refused'] = [];
+  let applied = 0n;
+  const bugs: unknown[] = [];
+  const onBug = (error: unknown): void => void bugs.push(error);
+  const sendMany = async (records: readonly OutgoingRecord[]): Promise<readonly Offset[]> => {
+    published.push(...records);
+    return [];
+  };
+  const outcomes = { sendMany } as Partial<Parameters<typeof createRelay>[0]['publishers']['outcomes']> as Parameters<typeof createRelay>[0]['publishers']['outcomes'];
+  const relay = createRelay({ shard, stream: 'writes', slots: SLOTS, database: over, publishers: { outcomes, streams: new Map() }, metrics, signal, onBug });
+  const events = {
+    onPosition: () => undefined,
+    onApplied: (_: Slot, next: Offset) => void (applied = next),
+    onRefused: (slot: Slot, refusal: Refusal, left: readonly Slice[]) => void refused.push({ slot, refusal, left }),
+    onFlow: () => undefined,
+    onBug,
+  };
+  const lane = createLane({ shard, database: over, model: writesModel, slots: SLOTS, relay, breaker, metrics, signal, events });
+  stops.push(async () => {
+    stopping.abort(new Error('the test is over'));
+    await lane.stopped();
+    breaker.shutdown();
+    expect(bugs).toEqual([]);
+  });
+  const metric = async (name: string): Promise<number> => {
+    const { values } = await must(registry.getSingleMetric(name), `metric ${name}`).get();
+    return values.reduce((sum, { value }) => sum + value, 0);
+  };
+  return { lane, applied: () => applied, published, refused, metric };
+}
+
+/** The shard, but the answer to some COMMITs is lost: of those that happened, or of those that did not. */
+function losing(fates: ('stored' | 'lost' | 'answered')[]): Database {
+  const unknown = (): PgError => new PgError('no answer to COMMIT', { kind: 'unknown-commit', database: 'a', statement: 'commit' });
+  return {
+    ...database,
+    async transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+      const fate = fates.shift() ?? 'answered';
+      if (fate === 'answered') return database.transaction(work);
+      const nothing = new Error('rolled back');
+      await database
+        .transaction(async (tx) => {
+          await work(tx);
+          if (fate === 'lost') throw nothing;
+        })
+        .catch((error: unknown) => {
+          if (error !== nothing) throw error;
+        });
+      throw unknown();
+    },
+  };
+}
+
+async function expectOnce(count: number): Promise<void> {
+  expect(await database.query({ text: 'select "offset"::int as at from journal order by 1' })).toEqual(Array.from({ length: count }, (_, at) => ({ at })));
+  expect(await database.query({ text: `select next_offset::int as next from position where stream = 'writes' and slot = $1`, values: [slot] })).toEqual([{ next: count }]);
+  expect(await database.query({ text: 'select balance::int as balance from account' })).toEqual([{ balance: (count - 1) * 100 }]);
+}
+
+test.each([
+  ['happened', ['stored']],
+  ['did not happen', ['lost']],
+  ['sometimes happened', ['lost', 'stored', 'lost', 'lost', 'stored', 'stored', 'answered', 'lost', 'stored']],
+] as const)('W5 an unknown commit that %s is read again: nothing is lost or doubled, on the shard or in what is published', async (_, fates) => {
+  const running = startLane(losing([...fates]));
+  for (let from = 0; from < 40; from += 10) {
+    running.lane.offer(sliceFrom(from, from + 10));
+    await until('the records are applied', () => running.applied() === BigInt(from + 10));
+  }
+  await expectOnce(40);
+  await until('all outcomes are published', () => running.published.length >= 40);
+  const offsets = running.published.map(({ value }) => Number(parseOutcome(Buffer.from(value)).offset));
+  expect(offsets).toEqual(Array.from({ length: 40 }, (_, at) => at));
+  expect(await running.metric('millrace_duplicates_total')).toBe(0);
+  expect(await running.metric('millrace_turn_failures_total')).toBe(fates.filter((fate) => fate !== 'answered').length);
+});
+
+test('a session that sleeps inside a COPY while it holds the position is ended by the lane that waits for it', async () => {
+  const sleeper = connect('sleeper');
+  const asleep = Promise.withResolvers<void>();
+  const woken = Promise.withResolvers<void>();
+  const sleeping = sleeper.transaction(async (tx) => {
+    await tx.query({ text: `select 1 from position where stream = 'writes' and slot = $1 for update`, values: [slot] });
+    asleep.resolve();
+    await tx.copyIn('copy changed (slot, stream, "offset", "table", key) from stdin', (async function* () {
+      yield `${slot}\twrites\t0\taccount\t{late}\n`;
+      await woken.promise;
+    })());
+  });
+  const ended = sleeping.then(() => 'committed', (error: unknown) => error);
+  await asleep.promise;
+  const running = startLane(database);
+  running.lane.offer(sliceFrom(0, 5));
+  await until('the lane goes on', () => running.applied() === 5n);
+  await expectOnce(5);
+  expect(await running.metric('millrace_evictions_total')).toBe(1);
+  woken.resolve();
+  expect(await ended).toBeInstanceOf(PgError);
+  expect(await database.query({ text: 'select 1 from changed' })).toEqual([]);
+  await sleeper.end();
+}, 60_000);
+
+test('W2 a slot that left has all its records given back that are not applied, in order', async () => {
+  const running = startLane(database);
+  running.lane.offer(sliceFrom(0, 5));
+  await until('the first are applied', () => running.applied() === 5n);
+  const locked = Promise.withResolvers<void>();
+  const offered = Promise.withResolvers<void>();
+  const fence = database.transaction(async (tx) => {
+    await tx.query({ text: 'select 1 from position where slot = $1 for update', values: [slot] });
+    locked.resolve();
+    await offered.promise;
+    await tx.query({ text: `update slot set state = 'MOVED', moved_to = 'b' where slot = $1`, values: [slot] });
+  });
+  await locked.promise;
+  running.lane.offer(sliceFrom(5, 8));
+  await until('the turn is under way', () => running.lane.status().records === 0);
+  running.lane.offer(sliceFrom(8, 9));
+  running.lane.ask(slot, 9n as Offset);
+  offered.resolve();
+  await fence;
+  await until('the slot is refused', () => running.refused.length > 0);
+  const [first] = running.refused;
+  expect(first).toMatchObject({ slot, refusal: { kind: 'elsewhere', movedTo: 'b' } });
+  expect(must(first, 'a refusal').left.flatMap(({ records }) => records.map(({ offset }) => Number(offset)))).toEqual([5, 6, 7, 8]);
+  expect(running.lane.status().records).toBe(0);
+  await expectOnce(5);
+});
+
+test('a slot that is held is given back with the time that it waits, and applies afterwards', async () => {
+  const running = startLane(database);
+  await database.query({ text: `update slot set held_until = clock_timestamp() + interval '1 hour' where slot = $1`, values: [slot] });
+  running.lane.offer(sliceFrom(0, 3));
+  await until('the slot is refused', () => running.refused.length > 0);
+  expect(running.refused[0]).toMatchObject({ refusal: { kind: 'held', forMs: 1_000 } });
+  await database.query({ text: 'update slot set held_until = null' });
+  for (const slice of must(running.refused[0], 'a refusal').left) running.lane.offer(slice);
+  await until('the slot goes on', () => running.applied() === 3n);
+  await expectOnce(3);
+});
