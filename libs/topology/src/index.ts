@@ -1,3 +1,4 @@
+export * from './announcements.ts';
 export * from './control.sql.ts';
 export * from './follow.ts';
 export * from './schema.ts';

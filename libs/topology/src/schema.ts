@@ -84,4 +84,11 @@ export const controlMigrations: readonly Migration[] = [
       );
     `,
   },
+  {
+    id: 'control-0003',
+    sql: `
+      -- Set once topics, members, shards and the first topology are all there: from then on a shard may be down at a start.
+      alter table cluster add column established_at timestamptz;
+    `,
+  },
 ];

@@ -13,6 +13,8 @@ import { SHARD_ID_PATTERN, type ShardId } from '@millrace/write';
 export interface Shards {
   /** The database of a shard, connected on first use. @throws UnknownShard where the file does not name it. */
   get(id: ShardId): Database;
+  /** The same with the file read again, so that a corrected address holds. @throws UnknownShard */
+  renew(id: ShardId): Database;
   /** The shards that the file names now, by name. */
   ids(): readonly ShardId[];
   end(): Promise<void>;
@@ -32,24 +34,35 @@ export class UnknownShard extends Error {
 export type ShardSettings = Omit<Parameters<typeof createDatabase>[0], 'url' | 'name' | 'log'>;
 
 export function createShards({ file, log, settings }: { file: string; log: Log; settings: ShardSettings }): Shards {
-  const databases = new Map<ShardId, Database>();
+  const databases = new Map<ShardId, { readonly url: string; readonly database: Database }>();
   let urls = readShardsFile(file);
 
   function get(id: ShardId): Database {
     const known = databases.get(id);
-    if (known) return known;
+    if (known) return known.database;
     if (!urls.has(id)) urls = readShardsFile(file);
     const url = urls.get(id);
     if (url === undefined) throw new UnknownShard(id, file);
     const database = createDatabase({ ...settings, url, name: id, log: log.child({ shard: id }) });
-    databases.set(id, database);
+    databases.set(id, { url, database });
     return database;
+  }
+
+  function renew(id: ShardId): Database {
+    urls = readShardsFile(file);
+    const known = databases.get(id);
+    if (known && known.url !== urls.get(id)) {
+      databases.delete(id);
+      void known.database.end();
+    }
+    return get(id);
   }
 
   return {
     get,
+    renew,
     ids: () => [...urls.keys()].sort(),
-    end: async () => void (await Promise.all([...databases.values()].map((database) => database.end()))),
+    end: async () => void (await Promise.all([...databases.values()].map(({ database }) => database.end()))),
   };
 }
 

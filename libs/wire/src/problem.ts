@@ -31,6 +31,8 @@ export const PROBLEMS = {
   unknown_shard: { status: 404, title: 'There is no such shard', action: 'Name a member that `GET /v1/shards` shows; a new one needs its address in the shards file first.' },
   shard_exists: { status: 409, title: 'The shard is a member already', action: 'Change it with PATCH /v1/shards/{shard}.' },
   shard_owns_slots: { status: 409, title: 'The shard still owns slots', action: 'Drain it first: POST /v1/shards/{shard}/drain.' },
+  moves_open: { status: 409, title: 'Moves from or to the shard are under way', action: 'Wait for them to end, or abort them: GET /v1/moves?open=true.' },
+  shard_draining: { status: 409, title: 'The shard is to be emptied', action: 'Take another target, or keep the shard: PATCH /v1/shards/{shard} with state active.' },
   last_shard: { status: 409, title: 'The cluster would be left without a shard', action: 'Add a shard first.' },
   foreign_shard: { status: 409, title: 'The database belongs to another cluster, or to another shard', action: 'Give an empty database, or the right address.' },
   wrong_schema: { status: 409, title: 'The schema of the database is not the one of this version', action: 'Use a ring-manager of the version that made it, or an empty database.' },
