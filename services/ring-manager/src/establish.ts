@@ -4,13 +4,15 @@
  * The order matters: nobody may see a topology whose topics or shards are not there yet.
  */
 import { ensureTopics, type KafkaClient } from '@millrace/kafka';
-import { ensureRoles, migrate, READER_ROLE, WRITER_ROLE, type Database } from '@millrace/postgres';
+import { ensureRoles, migrate, PgError, READER_ROLE, WRITER_ROLE, type Database, type Tx } from '@millrace/postgres';
 import { createTopology, slotsOf, spread, type Topology } from '@millrace/ring';
 import type { Log } from '@millrace/runtime';
 import { prepareShard, seedSlots } from '@millrace/slot-processor';
-import { controlMigrations, identifyCluster, proposeTopology, readTopology, type Cluster, type Shards } from '@millrace/topology';
+import { controlMigrations, identifyCluster, proposeTopology, readTopology, UnknownShard, type Cluster, type Shards } from '@millrace/topology';
 import { topicSettings } from '@millrace/wire';
-import { must, type Epoch } from '@millrace/write';
+import { must, type Epoch, type ShardId } from '@millrace/write';
+import { changing } from './control/change.ts';
+import { listMembers, seedMembers } from './control/members.sql.ts';
 import { TOPICS_TIMEOUT_MS } from './limits.ts';
 
 export interface EstablishInput {
@@ -37,19 +39,65 @@ export class SlotsChanged extends Error {
   }
 }
 
+export interface Established {
+  readonly cluster: Cluster;
+  readonly topology: Topology;
+  /** Members whose database did not answer: to be prepared later. Never any when the cluster is new. */
+  readonly missing: readonly ShardId[];
+}
+
 /** @throws SlotsChanged, TopicMismatch, ForeignShard: an operator decides. PgError, KafkaUnavailable: try again. */
-export async function establish(input: EstablishInput): Promise<Topology> {
+export async function establish(input: EstablishInput): Promise<Established> {
+  const { control } = input;
   const cluster = await establishControl(input);
   await establishTopics(input);
-  for (const shard of input.shards.ids()) {
-    await prepareShard({ database: input.shards.get(shard), identity: { clusterId: cluster.id, shard, slots: cluster.slots }, log: input.log });
+  const missing = (await isEstablished(control)) ? await prepareMembers(input, cluster) : await establishFirst(input, cluster);
+  return { cluster, topology: must(await readTopology(control), 'R2: a topology is there once one was proposed'), missing };
+}
+
+async function isEstablished(control: Database): Promise<boolean> {
+  const rows = await control.query<{ done: boolean }>({ text: 'select established_at is not null as done from cluster' });
+  return rows[0]?.done === true;
+}
+
+/** Every shard has to be there once: nobody else gives them their first slots. */
+async function establishFirst(input: EstablishInput, cluster: Cluster): Promise<readonly ShardId[]> {
+  const { control, shards } = input;
+  if ((await readTopology(control)) === undefined) for (const shard of shards.ids()) await prepareMember(input, { cluster, shard });
+  const topology = await changing(control, (tx) => proposeFirst(tx, input));
+  for (const { shard } of await listMembers(control)) {
+    await prepareMember(input, { cluster, shard });
+    if (topology.epoch === FIRST_EPOCH) await seedSlots(shards.get(shard), { epoch: FIRST_EPOCH, slots: slotsOf(topology, shard) });
   }
-  const topology = (await readTopology(input.control)) ?? (await proposeFirst(input));
-  if (topology.epoch > FIRST_EPOCH) return topology;
-  for (const shard of input.shards.ids()) {
-    await seedSlots(input.shards.get(shard), { epoch: FIRST_EPOCH, slots: slotsOf(topology, shard) });
-  }
-  return topology;
+  await control.query({ text: 'update cluster set established_at = now() where established_at is null' });
+  return [];
+}
+
+/** A shard that does not answer keeps nobody from looking after the others. */
+async function prepareMembers(input: EstablishInput, cluster: Cluster): Promise<readonly ShardId[]> {
+  const members = await listMembers(input.control);
+  const answers = await Promise.all(
+    members.map(async ({ shard }) => {
+      try {
+        await prepareMember(input, { cluster, shard });
+        return [];
+      } catch (error) {
+        if (!isAbsence(error)) throw error;
+        input.log.warn({ shard, reason: String(error) }, 'a member does not answer; it is prepared later');
+        return [shard];
+      }
+    }),
+  );
+  return answers.flat();
+}
+
+/** Makes sure of a member's tables and grants. @throws ForeignShard, WrongSchema, MigrationChanged, UnknownShard, PgError */
+export async function prepareMember({ shards, log }: Pick<EstablishInput, 'shards' | 'log'>, { cluster, shard }: { readonly cluster: Cluster; readonly shard: ShardId }): Promise<void> {
+  await prepareShard({ database: shards.renew(shard), identity: { clusterId: cluster.id, shard, slots: cluster.slots }, log });
+}
+
+function isAbsence(error: unknown): boolean {
+  return (error instanceof PgError && error.retryable) || error instanceof UnknownShard;
 }
 
 async function establishControl({ control, slots, log }: EstablishInput): Promise<Cluster> {
@@ -66,9 +114,15 @@ async function establishTopics({ kafka, topicPrefix, slots, minInsync, replicati
   await ensureTopics({ kafka, topics, timeoutMs: TOPICS_TIMEOUT_MS, log });
 }
 
-async function proposeFirst({ control, shards, slots, log }: EstablishInput): Promise<Topology> {
-  const owners = spread(slots, shards.ids());
-  const proposed = await proposeTopology(control, createTopology({ epoch: FIRST_EPOCH, owners }), { author: 'ring-manager', reason: 'first topology' });
-  log.info({ proposed, shards: shards.ids() }, 'first topology');
-  return must(await readTopology(control), 'R2: a topology is there once one was proposed');
+/** The shards file says who is a member only of a cluster that has no topology yet. */
+async function proposeFirst(tx: Tx, { shards, slots, log }: EstablishInput): Promise<Topology> {
+  const known = await readTopology(tx);
+  if (known === undefined) {
+    const owners = spread(slots, shards.ids());
+    const proposed = await proposeTopology(tx, createTopology({ epoch: FIRST_EPOCH, owners }), { author: 'ring-manager', reason: 'first topology' });
+    log.info({ proposed, shards: shards.ids() }, 'first topology');
+  }
+  const topology = known ?? must(await readTopology(tx), 'R2: a topology is there once one was proposed');
+  if ((await listMembers(tx)).length === 0) await seedMembers(tx, known === undefined ? shards.ids() : [...new Set(known.owners)]);
+  return topology;
 }

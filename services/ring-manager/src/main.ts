@@ -1,4 +1,7 @@
-/** The ring-manager: owns the topology. Makes topics and shards ready, writes the first epoch, announces and serves it. */
+/**
+ * The ring-manager: owns the topology. Makes topics and shards ready and writes the first epoch; serves the admin API;
+ * and, where it holds the lease, drives moves and announces what comes of them.
+ */
 import { readFileSync } from 'node:fs';
 import { createKafka, KafkaUnavailable, ProduceUnknown, waitForKafka } from '@millrace/kafka';
 import { createDatabase, PgError } from '@millrace/postgres';
@@ -6,11 +9,20 @@ import { createLog, createRegistry, retry, run, startOpsServer } from '@millrace
 import { createShards, createTopologyFollower } from '@millrace/topology';
 import { topicNames } from '@millrace/wire';
 import { assert } from '@millrace/write';
-import { startAdmin } from './admin.ts';
+import { routesOf } from './api/routes.ts';
+import { startAdmin } from './api/server.ts';
 import { configOf } from './config.ts';
+import { createLeadership } from './control/leadership.ts';
+import { runEngine } from './engine/engine.ts';
 import { establish } from './establish.ts';
-import { ADMIN_TOKEN_LENGTH_MIN, DRAIN_TIMEOUT_MS, ESTABLISH_RETRY, OWNER_POOL } from './limits.ts';
-import { publishTopology } from './publish.ts';
+import { healthOf, type Progress } from './health.ts';
+import { ADMIN_TOKEN_LENGTH_MIN, CONTROL_POOL, DRAIN_TIMEOUT_MS, ESTABLISH_RETRY, LEASE, LEASE_POOL, OWNER_POOL, shardPoolMax } from './limits.ts';
+import { createRingMetrics, observeRing } from './metrics.ts';
+import { driveMove, verifyMove } from './move/drive.ts';
+import { createPace } from './move/pace.ts';
+import { slotStatistics } from './move/statistics.ts';
+import { prepareLater } from './prepare-later.ts';
+import { createAnnouncer } from './publish.ts';
 
 const config = configOf(process.env);
 const log = createLog({ name: config.instance, level: config.logLevel });
@@ -20,30 +32,47 @@ await run({
   log,
   drainTimeoutMs: DRAIN_TIMEOUT_MS,
   async start(life) {
+    const { instance } = config;
     const registry = createRegistry();
     const token = readFileSync(config.admin.tokenFile, 'utf8').trim();
     assert(token.length >= ADMIN_TOKEN_LENGTH_MIN, `ADMIN_TOKEN_FILE holds at least ${ADMIN_TOKEN_LENGTH_MIN} characters`);
-    const control = createDatabase({ ...OWNER_POOL, url: config.controlUrl, applicationName: config.instance, name: 'control', log, registry });
+    const ofControl = { url: config.controlUrl, applicationName: instance, log, registry };
+    const control = createDatabase({ ...CONTROL_POOL, ...ofControl, name: 'control' });
     life.onDrain('control database', () => control.end());
-    const shards = createShards({ file: config.shardsFile, log, settings: { ...OWNER_POOL, applicationName: config.instance, registry } });
+    const lease = createDatabase({ ...LEASE_POOL, ...ofControl, name: 'lease' });
+    life.onDrain('lease', () => lease.end());
+    const shards = createShards({ file: config.shardsFile, log, settings: { ...OWNER_POOL, poolMax: shardPoolMax(config.moves.movesMax), applicationName: instance, registry } });
     life.onDrain('shards', () => shards.end());
 
-    let published = false;
-    const health = () => ({ live: [], ready: [{ name: 'topology', ok: published, detail: published ? 'published' : 'not published yet' }] });
-    const ops = await startOpsServer({ ...config.ops, registry, health, log });
+    const progress: Progress = { established: false, leadership: undefined };
+    const ops = await startOpsServer({ ...config.ops, registry, health: () => healthOf(progress), log });
     life.onDrain('ops', () => ops.close());
 
-    const kafka = createKafka({ brokers: config.kafkaBrokers, clientId: config.instance, log });
+    const kafka = createKafka({ brokers: config.kafkaBrokers, clientId: instance, log });
     await waitForKafka({ kafka, signal: life.signal, log });
-    const patiently = <T>(work: () => Promise<T>): Promise<T> =>
-      retry(work, { ...ESTABLISH_RETRY, signal: life.signal, retryable: isWeather, onRetry: ({ error, delayMs }) => log.warn({ reason: String(error), delayMs }, 'not ready yet; trying again') });
-    const topology = await patiently(() => establish({ ...config, control, shards, kafka, log }));
-    await patiently(() => publishTopology({ kafka, topic: topicNames(config.topicPrefix).topology, topology, log }));
+    const { cluster, missing } = await retry(() => establish({ ...config, control, shards, kafka, log }), {
+      ...ESTABLISH_RETRY,
+      signal: life.signal,
+      retryable: isWeather,
+      onRetry: ({ error, delayMs }) => log.warn({ reason: String(error), delayMs }, 'not ready yet; trying again'),
+    });
+    prepareLater({ control, shards, cluster, missing, signal: life.signal, log }).catch(life.fail);
     const follower = await createTopologyFollower({ control, log, signal: life.signal });
     life.onDrain('topology', () => follower.stop());
-    const admin = await startAdmin({ ...config.admin, token, topology: follower.current });
+
+    const announcer = createAnnouncer({ kafka, topic: topicNames(config.topicPrefix).topology, log });
+    life.onDrain('announcements', () => announcer.stop());
+    const metrics = createRingMetrics(registry);
+    const pace = createPace({ bytesPerSecondMax: config.moves.bytesPerSecondMax });
+    const engine = { ...config.moves, control, database: shards.get, drive: driveMove, announce: announcer.announce, pace, instance, metrics, log };
+    const leadership = createLeadership({ lease, holder: instance, lead: (term) => runEngine(engine, term).finally(() => metrics.idle()), timing: LEASE, log });
+    life.onDrain('leadership', () => leadership.stop());
+    observeRing(registry, { token: leadership.token, epoch: () => follower.current().epoch });
+
+    const routes = routesOf({ control, shards, cluster, limits: config.moves, statistics: slotStatistics, verify: verifyMove, topology: follower.current, log });
+    const admin = await startAdmin({ ...config.admin, token, routes, log });
     life.onDrain('admin', () => admin.close());
-    published = true;
+    Object.assign(progress, { established: true, leadership });
   },
 });
 

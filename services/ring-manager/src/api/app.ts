@@ -1,0 +1,71 @@
+/** The admin API as an express app: who may call, what is a body, and the routes. */
+import { isUtf8 } from 'node:buffer';
+import { createHash, timingSafeEqual } from 'node:crypto';
+import express, { type Express, type NextFunction, type Request, type Response } from 'express';
+import type { Log } from '@millrace/runtime';
+import { parseJson, problem } from '@millrace/wire';
+import { Refused } from '../control/refused.ts';
+import { ADMIN_BODY_BYTES_MAX } from '../limits.ts';
+import { answer, problemOf, refuse } from './answer.ts';
+import { openapiJson } from './openapi.ts';
+import type { Route } from './route.ts';
+
+export interface AppInput {
+  /** Who may call: `Authorization: Bearer TOKEN`. The description needs none. */
+  readonly token: string;
+  readonly routes: readonly Route[];
+  readonly log: Log;
+}
+
+export function createApp({ token, routes, log }: AppInput): Express {
+  const app = express().disable('x-powered-by').disable('etag');
+  const description = openapiJson(routes);
+  app.get('/openapi.json', (_request, response) => void response.type('application/json').send(description));
+  app.use(authorize(token));
+  app.use(express.raw({ type: 'application/json', limit: ADMIN_BODY_BYTES_MAX, inflate: false }));
+  for (const [path, those] of Map.groupBy(routes, ({ path }) => path.replace(/\{(\w+)\}/g, ':$1'))) {
+    for (const route of those) app[route.method](path, (request, response) => serve(route, request, response));
+    const allowed = those.map(({ method }) => method.toUpperCase()).join(', ');
+    app.all(path, (request, response) => {
+      response.setHeader('allow', allowed);
+      refuse(response, problem('method_not_allowed', `${request.method} ${request.path}`));
+    });
+  }
+  app.use((request: Request, response: Response) => refuse(response, problem('not_found', `${request.method} ${request.path}`)));
+  app.use((error: unknown, _request: Request, response: Response, _next: NextFunction) => refuse(response, problemOf(error, log)));
+  return app;
+}
+
+async function serve(route: Route, request: Request, response: Response): Promise<void> {
+  const body = await route.run({ parameters: { ...request.params }, query: { ...request.query }, body: bodyOf(request) });
+  answer(response, route.status, body);
+}
+
+function bodyOf(request: Request): unknown {
+  const body: unknown = request.body;
+  if (!Buffer.isBuffer(body)) {
+    if (hasBody(request)) throw new Refused('unsupported_media_type', 'the body is application/json');
+    return undefined;
+  }
+  if (body.length === 0) return undefined;
+  if (!isUtf8(body)) throw new Refused('malformed_json', 'the body is not UTF-8');
+  return parseJson(body);
+}
+
+function hasBody({ headers }: Request): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+}
+
+function authorize(token: string) {
+  const wanted = sha256(token);
+  return (request: Request, response: Response, next: NextFunction): void => {
+    const presented = /^Bearer (\S{1,512})$/.exec(request.headers.authorization ?? '')?.[1] ?? '';
+    if (timingSafeEqual(sha256(presented), wanted)) return next();
+    response.setHeader('www-authenticate', 'Bearer');
+    return refuse(response, problem('unauthorized', 'the admin API has a token of its own'));
+  };
+}
+
+function sha256(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}

@@ -1,0 +1,88 @@
+/** Moves: seen, asked for by hand, paused, resumed, aborted, verified. */
+import type { ControlContext } from '../control/context.ts';
+import { abortMove, pauseMove, requestMove, resumeMove, verifyMoveNow } from '../control/moves.ts';
+import { listMoves, readMove, type MoveRecord } from '../control/moves.sql.ts';
+import { Refused } from '../control/refused.ts';
+import { route, type Route } from './route.ts';
+import type { RoutesInput } from './routes.ts';
+import { idParameter, moveAnswer, movesAnswer, movesQuery, newMoveBody, noBody, verifyAnswer } from './schemas.ts';
+import { moveJson, verifyJson } from './views.ts';
+
+export function moveRoutes(context: RoutesInput): readonly Route[] {
+  return [
+    route({
+      method: 'get',
+      path: '/v1/moves',
+      summary: 'Moves, newest first',
+      tag: 'moves',
+      status: 200,
+      query: movesQuery,
+      answer: movesAnswer,
+      problems: [],
+      handle: async ({ query }) => ({ moves: (await listMoves(context.control, query)).map(moveJson) }),
+    }),
+    route({
+      method: 'post',
+      path: '/v1/moves',
+      summary: 'Move one slot by hand',
+      tag: 'moves',
+      status: 202,
+      body: newMoveBody,
+      answer: moveAnswer,
+      problems: ['unknown_shard', 'shard_draining', 'nothing_to_move', 'slot_moving'],
+      handle: async ({ body }) => moveJson(await requestMove(context, body)),
+    }),
+    route({
+      method: 'get',
+      path: '/v1/moves/{id}',
+      summary: 'A move and how far it is',
+      tag: 'moves',
+      status: 200,
+      parameters: idParameter,
+      answer: moveAnswer,
+      problems: ['unknown_move'],
+      handle: async ({ parameters: { id } }) => {
+        const move = await readMove(context.control, id);
+        if (move === undefined) throw new Refused('unknown_move', `there is no move ${id}`);
+        return moveJson(move);
+      },
+    }),
+    verb(context, { name: 'pause', summary: 'Let a move rest; past its fence it is finished first', work: pauseMove }),
+    verb(context, { name: 'resume', summary: 'Go on with a paused move', work: resumeMove }),
+    verb(context, { name: 'abort', summary: 'Turn a move back; possible until the target is active', work: abortMove }),
+    route({
+      method: 'post',
+      path: '/v1/moves/{id}/verify',
+      summary: 'Compare every row of both sides',
+      description: 'Of a move under way: what is noted as changed since the copy is left out.',
+      tag: 'moves',
+      status: 200,
+      parameters: idParameter,
+      body: noBody,
+      answer: verifyAnswer,
+      problems: ['unknown_move', 'move_state', 'shard_unavailable'],
+      handle: async ({ parameters: { id } }) => verifyJson(await verifyMoveNow(context, id)),
+    }),
+  ];
+}
+
+interface Verb {
+  readonly name: string;
+  readonly summary: string;
+  readonly work: (context: ControlContext, id: bigint) => Promise<MoveRecord>;
+}
+
+function verb(context: RoutesInput, { name, summary, work }: Verb): Route {
+  return route({
+    method: 'post',
+    path: `/v1/moves/{id}/${name}`,
+    summary,
+    tag: 'moves',
+    status: 202,
+    parameters: idParameter,
+    body: noBody,
+    answer: moveAnswer,
+    problems: ['unknown_move', 'move_state'],
+    handle: async ({ parameters: { id } }) => moveJson(await work(context, id)),
+  });
+}

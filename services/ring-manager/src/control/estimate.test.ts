@@ -1,0 +1,74 @@
+import { describe, expect, test } from '@jest/globals';
+import { createTopology, type Member } from '@millrace/ring';
+import type { Epoch, ShardId, Slot } from '@millrace/write';
+import { BYTES_PER_SECOND_DEFAULT, estimate, STALL_MS_DEFAULT } from './estimate.ts';
+import { outlook } from './load.ts';
+import { applyChanges } from './members.ts';
+
+const limits = { movesPerPair: 2, movesMax: 8, bytesPerSecondMax: 1_000_000_000 };
+const unknown = { bytesPerSecond: null, stallMs: null };
+const [a, b, c] = ['a', 'b', 'c'] as ShardId[] as [ShardId, ShardId, ShardId];
+
+function moves(count: number, bytes: number, target = b) {
+  return Array.from({ length: count }, (_, slot) => ({ slot: slot as Slot, source: a, target, rows: 10, bytes }));
+}
+
+describe('the estimate of a plan', () => {
+  test('is from documented defaults before any move has ended', () => {
+    expect(estimate({ moves: moves(1, 10 * BYTES_PER_SECOND_DEFAULT), past: unknown, ...limits })).toEqual({ seconds: 11, stall_ms: STALL_MS_DEFAULT, rows: 10, bytes: 10 * BYTES_PER_SECOND_DEFAULT });
+  });
+
+  test('is from what moves have shown', () => {
+    expect(estimate({ moves: moves(1, 1_000_000), past: { bytesPerSecond: 100_000, stallMs: 41.6 }, ...limits })).toMatchObject({ seconds: 11, stall_ms: 42 });
+  });
+
+  test('counts what moves at once: by pair, in all, and by the bytes that all may copy', () => {
+    const past = { bytesPerSecond: 1_000_000, stallMs: null };
+    expect(estimate({ moves: moves(10, 10_000_000), past, ...limits }).seconds).toBe(55);
+    expect(estimate({ moves: [...moves(5, 10_000_000), ...moves(5, 10_000_000, c)], past, ...limits }).seconds).toBe(28);
+    expect(estimate({ moves: [...moves(5, 10_000_000), ...moves(5, 10_000_000, c)], past, ...limits, movesMax: 1 }).seconds).toBe(110);
+    expect(estimate({ moves: moves(10, 10_000_000), past, ...limits, bytesPerSecondMax: 1_000_000 }).seconds).toBe(105);
+  });
+
+  test('of nothing is nothing', () => {
+    expect(estimate({ moves: [], past: unknown, ...limits })).toMatchObject({ seconds: 0, rows: 0, bytes: 0 });
+  });
+});
+
+describe('the outlook', () => {
+  const topology = createTopology({ epoch: 1 as Epoch, owners: [a, a, b, b] });
+  const member = (shard: ShardId, weight = 1, state: Member['state'] = 'active'): Member => ({ shard, weight, state });
+
+  test('tells the load before and after, and how even it is by weight', () => {
+    const moves = [{ slot: 0 as Slot, source: a, target: c }];
+    expect(outlook({ topology, members: [member(a), member(b, 2), member(c, 1, 'joining')], loads: [1, 1, 1, 1], moves })).toEqual({
+      load: [{ shard: a, weight: 1, before: 2, after: 1 }, { shard: b, weight: 2, before: 2, after: 2 }, { shard: c, weight: 1, before: 0, after: 1 }],
+      balance: 1,
+    });
+  });
+
+  test('leaves a shard that is emptied out of the balance', () => {
+    const moves = [2, 3].map((slot) => ({ slot: slot as Slot, source: b, target: a }));
+    expect(outlook({ topology, members: [member(a), member(b, 1, 'draining')], loads: [1, 1, 1, 1], moves }).balance).toBe(1);
+  });
+
+  test('of no load at all is even', () => {
+    expect(outlook({ topology, members: [member(a), member(b)], loads: [0, 0, 0, 0], moves: [] }).balance).toBe(1);
+  });
+});
+
+describe('changes of members', () => {
+  const members: readonly Member[] = [{ shard: a, weight: 1, state: 'active' }, { shard: b, weight: 2, state: 'draining' }];
+
+  test('keep what they do not name, and make who is no member one that joins', () => {
+    expect(applyChanges(members, [{ shard: a, weight: 5 }, { shard: b, state: 'active' }, { shard: c }])).toEqual([
+      { shard: a, weight: 5, state: 'active' }, { shard: b, weight: 2, state: 'active' }, { shard: c, weight: 1, state: 'joining' },
+    ]);
+  });
+
+  test('never leave the cluster without a shard that keeps slots', () => {
+    expect(() => applyChanges(members, [{ shard: a, state: 'draining' }])).toThrow('draining');
+    expect(applyChanges(members, [{ shard: a, state: 'draining' }, { shard: c }])).toHaveLength(3);
+    expect(() => applyChanges(members, [{ shard: c, state: 'draining' }])).toThrow('no member');
+  });
+});

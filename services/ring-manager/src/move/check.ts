@@ -1,0 +1,82 @@
+/**
+ * The comparison before the fence: every range of every table, counted and summed on both sides at the same time.
+ *
+ * Writes go on meanwhile. What turns have written since the last round is noted, so both sides leave those keys out; the
+ * next round brings them and compares them itself. So when the last range is equal, the whole target is equal to the
+ * source as of the cursors, and every delta after that keeps it so.
+ */
+import type { Tx } from '@millrace/postgres';
+import type { Brake } from './brake.ts';
+import { mustEqual, sumBoth, type Sides } from './compare.ts';
+import { goOn, type CopyState, type Stage } from './incoming.ts';
+import { CHECK_KEYS_MAX, CHECK_RANGE_MS, CHECK_ROUND_MS_MAX, CHECK_ROWS_FIRST, CHECK_ROWS_MAX, CHECK_ROWS_MIN, SHRINK_SHARE } from './limits.ts';
+import type { Mover } from './mover.ts';
+import { notedSince } from './notes.sql.ts';
+import { runRound } from './rounds.ts';
+import { endOf, partOf, READ, SNAPSHOT, tableAfter, tableOf } from './snapshot.ts';
+import { minus, NO_ROWS, plus, sumOf, sumOfKeys, textOfRange, type Key, type KeyRange, type MoveTable, type Sum } from './table.sql.ts';
+
+type Checking = Stage & { readonly kind: 'check' };
+
+/** A round comes before each range. @throws VerificationFailed at the first range that differs */
+export async function checkRanges(mover: Mover, begun: CopyState, brake: Brake): Promise<CopyState> {
+  let state = begun;
+  let rows = CHECK_ROWS_FIRST;
+  let lastMs = Infinity;
+  while (state.stage.kind === 'check') {
+    brake.check();
+    const round = await runRound(mover, state, () => mover.checkpoint('round'));
+    await mover.checkpoint('check');
+    const startedAtMs = performance.now();
+    state = await checkRange(mover, round.state, round.state.stage as Checking, rows);
+    // Otherwise rounds would grow with every range, where the slot is written faster than it is brought over.
+    const outrun = round.ms > CHECK_ROUND_MS_MAX && round.ms > lastMs * SHRINK_SHARE;
+    if (outrun || state === round.state) brake.harder(round.ms / lastMs);
+    lastMs = round.ms;
+    rows = adapted(rows, performance.now() - startedAtMs);
+    await mover.reporter.tell('checking', { rows: state.rows, bytes: state.bytes, rounds: state.rounds, tables: state.compared });
+  }
+  return state;
+}
+
+async function checkRange(mover: Mover, state: CopyState, stage: Checking, rows: number): Promise<CopyState> {
+  const table = tableOf(mover, stage.table);
+  const range = { after: stage.after, to: await endOf(mover, table, { after: stage.after, rows, limits: stage.until }) };
+  const sum = await sumRange(mover, state, { table, range, stage });
+  if (sum === undefined) return state;
+  return goOn(mover, state, async () => after(mover, state, stage, { to: range.to, sum: plus(stage, sum) }));
+}
+
+/** The rows of a range, equal on both sides; undefined where too much has changed since the last round: then the state stays. */
+async function sumRange(mover: Mover, state: CopyState, part: { readonly table: MoveTable; readonly range: KeyRange; readonly stage: Checking }): Promise<Sum | undefined> {
+  const { table, range, stage } = part;
+  const where = partOf(table, range, stage.until);
+  return reading(mover, async (sides) => {
+    const whole = sumBoth(sides, sumOf(table, mover.order.slot, where));
+    const noted = sides.source.query<{ key: Key }>(notedSince(mover.order.slot, table.name, state.cursors, CHECK_KEYS_MAX + 1));
+    const [all, changed] = await Promise.all([whole, noted]);
+    if (changed.length > CHECK_KEYS_MAX) return undefined;
+    const keys = changed.map(({ key }) => key);
+    const left = keys.length === 0 ? { source: NO_ROWS, target: NO_ROWS } : await sumBoth(sides, sumOfKeys(table, mover.order.slot, keys, where));
+    const sums = { source: minus(all.source, left.source), target: minus(all.target, left.target) };
+    mustEqual(mover, table, textOfRange(range), sums);
+    return sums.source;
+  });
+}
+
+/** One state of the source. The target is written by this mover alone, which waits. */
+function reading<T>({ source, target }: Mover, work: (sides: Sides) => Promise<T>): Promise<T> {
+  return source.transaction((here: Tx) => target.transaction((there: Tx) => work({ source: here, target: there }), READ), SNAPSHOT);
+}
+
+function after(mover: Mover, state: CopyState, stage: Checking, { to, sum }: { readonly to: Key | null; readonly sum: Sum }): CopyState {
+  if (to !== null) return { ...state, stage: { ...stage, after: to, ...sum } };
+  const compared = [...state.compared, { table: stage.table, rows: sum.rows.toString(), checksum: sum.checksum.toString(), when: 'before_fence' as const }];
+  const next = tableAfter(mover, stage.table);
+  return { ...state, compared, stage: next ? { ...stage, table: next.name, after: null, ...NO_ROWS } : { kind: 'rounds' } };
+}
+
+function adapted(rows: number, ms: number): number {
+  const wanted = (rows * CHECK_RANGE_MS) / Math.max(ms, 1);
+  return Math.round(Math.min(CHECK_ROWS_MAX, Math.max(CHECK_ROWS_MIN, Math.min(wanted, rows * 4))));
+}

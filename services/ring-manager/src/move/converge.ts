@@ -1,0 +1,45 @@
+/** Rounds until the last delta is small enough for the stall budget, then fence and activation. */
+import type { Brake } from './brake.ts';
+import { decide, expectedMs, growthOf, type RoundTime } from './decide.ts';
+import { activate, type Fenced } from './finish.ts';
+import { cursorsOf, type CopyState } from './incoming.ts';
+import { HOLD_LEVEL_MAX, ROUNDS_KEPT } from './limits.ts';
+import type { Mover } from './mover.ts';
+import { distance, runRound } from './rounds.ts';
+import { fence } from './side.ts';
+
+export async function converge(mover: Mover, checked: CopyState, brake: Brake): Promise<void> {
+  let rounds: readonly RoundTime[] = [];
+  for (let state = checked; ; ) {
+    brake.check();
+    await mover.checkpoint('round');
+    const round = await runRound(mover, state, () => mover.checkpoint('round'));
+    state = round.state;
+    rounds = [...rounds, round].slice(-ROUNDS_KEPT);
+    await mover.reporter.tell('catching_up', { rows: state.rows, bytes: state.bytes, rounds: state.rounds });
+    const decision = decide(rounds, { stallBudgetMs: mover.stallBudgetMs, level: brake.level() });
+    if (decision === 'slower') brake.harder(growthOf(rounds));
+    if (decision === 'fence' && (await tryFence(mover, state, rounds, brake))) return;
+  }
+}
+
+/** False where the last delta has grown too large behind the locks: another round, and the slot a little slower. */
+async function tryFence(mover: Mover, state: CopyState, rounds: readonly RoundTime[], brake: Brake): Promise<boolean> {
+  await mover.checkpoint('fence');
+  const forced = brake.level() >= HOLD_LEVEL_MAX;
+  const askedAtMs = performance.now();
+  let waitedMs = 0;
+  const fenced = await activate(mover, state, async (): Promise<Fenced | undefined> => {
+    const positions = await fence(mover, mover.source, (now) => {
+      waitedMs = Math.round(performance.now() - askedAtMs);
+      return forced || expectedMs(rounds, distance(state.cursors, cursorsOf(now))) <= mover.stallBudgetMs;
+    });
+    if (!positions) return undefined;
+    const done = { positions, atMs: performance.now(), at: new Date() };
+    await mover.step('fenced');
+    return done;
+  });
+  if (fenced) await mover.reporter.tell('activated', { fenceWaitMs: waitedMs });
+  else brake.harder();
+  return fenced !== undefined;
+}

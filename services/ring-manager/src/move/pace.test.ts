@@ -1,0 +1,77 @@
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import type { ShardId } from '@millrace/write';
+import { PACE_MIN_BYTES_PER_SECOND, PACE_STEP_MS } from './limits.ts';
+import { createPace } from './pace.ts';
+
+const MB = 1024 * 1024;
+const A = 'a' as ShardId;
+const signal = new AbortController().signal;
+
+function paced(bytesPerSecondMax: number) {
+  let nowMs = 0;
+  const pace = createPace({ bytesPerSecondMax, now: () => nowMs, wait: async (ms) => void (nowMs += ms) });
+  return { pace, now: () => nowMs, pass: (ms: number) => void (nowMs += ms) };
+}
+
+function probe({ pace, pass }: ReturnType<typeof paced>, latencyMs: number, times = 1): void {
+  for (let i = 0; i < times; i++) {
+    pass(PACE_STEP_MS);
+    pace.observe(A, latencyMs);
+  }
+}
+
+describe('the throttle of moves', () => {
+  test('lets no more through than its rate, however many move and however they are cut', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.integer({ min: 1, max: 8 * MB }), { minLength: 20, maxLength: 60 }), async (chunks) => {
+        const { pace, now } = paced(4 * MB);
+        for (const bytes of chunks) await pace.take(bytes, signal);
+        const total = chunks.reduce((sum, bytes) => sum + bytes, 0);
+        // A second may have been saved up by copying slowly before.
+        expect(total / (4 * MB)).toBeLessThanOrEqual((now() + 1_001) / 1_000);
+      }),
+    );
+  });
+
+  test('does not wait where copying itself was slower than the rate', async () => {
+    const { pace, now, pass } = paced(4 * MB);
+    for (let i = 0; i < 10; i++) {
+      pass(500);
+      await pace.take(MB, signal);
+    }
+    expect(now()).toBe(5_000);
+  });
+
+  test('is halved where a shard answers more slowly than usual, and rises again in small steps', () => {
+    const it = paced(64 * MB);
+    probe(it, 2, 10);
+    expect(it.pace.bytesPerSecond()).toBe(64 * MB);
+    probe(it, 200);
+    expect(it.pace.bytesPerSecond()).toBe(32 * MB);
+    probe(it, 200);
+    expect(it.pace.bytesPerSecond()).toBe(16 * MB);
+    probe(it, 2, 2);
+    expect(it.pace.bytesPerSecond()).toBeGreaterThan(16 * MB);
+    expect(it.pace.bytesPerSecond()).toBeLessThan(32 * MB);
+    probe(it, 2, 20);
+    expect(it.pace.bytesPerSecond()).toBe(64 * MB);
+  });
+
+  test('never stops a move, and a jitter of milliseconds is no slowness', () => {
+    const it = paced(64 * MB);
+    probe(it, 0.1, 5);
+    probe(it, 15, 3);
+    expect(it.pace.bytesPerSecond()).toBe(64 * MB);
+    probe(it, 5_000, 20);
+    expect(it.pace.bytesPerSecond()).toBeGreaterThanOrEqual(PACE_MIN_BYTES_PER_SECOND);
+  });
+
+  test('a wait ends with its signal', async () => {
+    const stop = new AbortController();
+    const pace = createPace({ bytesPerSecondMax: 1 });
+    const waiting = pace.take(1_000_000, stop.signal);
+    stop.abort(new Error('draining'));
+    await expect(waiting).rejects.toThrow('draining');
+  });
+});

@@ -1,0 +1,50 @@
+/**
+ * The byte throttle that all moves of a process share.
+ *
+ * A chunk is paid after it was copied, so a wait never holds a transaction open. The rate adapts to the shards: it rises
+ * in small steps while a cheap question is answered as quickly as usual, and is halved where it is not (AIMD).
+ */
+import { sleep } from '@millrace/runtime';
+import { assert, type ShardId } from '@millrace/write';
+import { PACE_MIN_BYTES_PER_SECOND, PACE_RISE, PACE_SLOW_FACTOR, PACE_SLOW_MS_MIN, PACE_STEP_MS } from './limits.ts';
+import type { Pace } from './types.ts';
+
+export interface PaceOptions {
+  readonly bytesPerSecondMax: number;
+  /** A test's own clock, in milliseconds, and its wait. */
+  readonly now?: () => number;
+  readonly wait?: (ms: number, signal: AbortSignal) => Promise<void>;
+}
+
+/** A chunk that took so long to copy has paid for as much. */
+const SAVED_MS_MAX = 1_000;
+/** How slowly a shard's usual latency follows what is measured. */
+const USUAL_SHARE = 0.05;
+
+export function createPace({ bytesPerSecondMax, now = () => performance.now(), wait = sleep }: PaceOptions): Pace {
+  assert(bytesPerSecondMax > 0, 'the rate of moves is above zero');
+  const lowest = Math.min(PACE_MIN_BYTES_PER_SECOND, bytesPerSecondMax);
+  const usualMs = new Map<ShardId, number>();
+  let rate = bytesPerSecondMax;
+  let paidUntilMs = now();
+  let steppedAtMs = now();
+
+  return {
+    async take(bytes, signal) {
+      // The time that copying took counts, but rest is not saved up for a burst.
+      paidUntilMs = Math.max(paidUntilMs, now() - SAVED_MS_MAX) + (bytes * 1_000) / rate;
+      const waitMs = paidUntilMs - now();
+      if (waitMs >= 1) await wait(waitMs, signal);
+    },
+    observe(shard, latencyMs) {
+      const usual = usualMs.get(shard) ?? latencyMs;
+      // A slow answer hardly counts for what is usual, a quick one at once.
+      usualMs.set(shard, latencyMs < usual ? latencyMs : usual + (latencyMs - usual) * USUAL_SHARE);
+      if (now() - steppedAtMs < PACE_STEP_MS) return;
+      steppedAtMs = now();
+      const slow = latencyMs > Math.max(PACE_SLOW_MS_MIN, usual * PACE_SLOW_FACTOR);
+      rate = slow ? Math.max(lowest, rate / 2) : Math.min(bytesPerSecondMax, rate + bytesPerSecondMax * PACE_RISE);
+    },
+    bytesPerSecond: () => Math.round(rate),
+  };
+}

@@ -1,0 +1,71 @@
+/**
+ * Deleting the rows of a slot from a shard that does not own it, in small transactions that rest in between, so that the
+ * shard's own writes do not feel them. Each is under the slot's row, with this mover's token (R5).
+ */
+import type { Database, Tx } from '@millrace/postgres';
+import { sleep } from '@millrace/runtime';
+import { BY_INDEX_ONLY, LOCK_TIMEOUT_MS, PURGE_BATCH_MS, PURGE_DUTY, PURGE_ROWS_FIRST, PURGE_ROWS_MAX, PURGE_ROWS_MIN } from './limits.ts';
+import type { Mover } from './mover.ts';
+import { purgeNotes } from './notes.sql.ts';
+import { purgeNext, type Key } from './table.sql.ts';
+
+export interface Purge {
+  readonly database: Database;
+  /** Locks the slot's row, and finds that its rows may go. */
+  readonly own: (tx: Tx) => Promise<unknown>;
+  /** Told with the rows of each batch. */
+  readonly onPurged: (rows: number) => Promise<void>;
+}
+
+/** Every row of the slot, but not its row of `slot` and its positions. */
+export async function purgeRows(mover: Mover, purge: Purge): Promise<void> {
+  for (const table of mover.tables) {
+    let after: Key | null = null;
+    await purgeAll(mover, purge, async (tx, rows) => {
+      const [batch] = await tx.query<{ rows: bigint; key: string[] | null }>(purgeNext(table, mover.order.slot, after, rows));
+      after = batch?.key ?? after;
+      return Number(batch?.rows ?? 0n);
+    });
+  }
+}
+
+/** The notes of the slot. */
+export async function purgeNotesOf(mover: Mover, purge: Purge): Promise<void> {
+  await purgeAll(mover, purge, async (tx, rows) => {
+    const [batch] = await tx.query<{ rows: bigint }>(purgeNotes(mover.order.slot, rows));
+    return Number(batch?.rows ?? 0n);
+  });
+}
+
+/** Whether a shard still has rows of the slot. */
+export async function hasRows({ tables, order }: Pick<Mover, 'tables' | 'order'>, database: Database): Promise<boolean> {
+  const any = tables.map(({ name }) => `exists (select from "${name}" where slot = $1)`).join(' or ');
+  return isTrue(database, `select ${any} as found`, order.slot);
+}
+
+export async function hasNotes({ order }: Pick<Mover, 'order'>, database: Database): Promise<boolean> {
+  return isTrue(database, 'select exists (select from changed where slot = $1) as found', order.slot);
+}
+
+async function isTrue(database: Database, text: string, slot: number): Promise<boolean> {
+  const rows = await database.transaction((tx) => tx.query<{ found: boolean }>({ text, values: [slot] }), { readOnly: true, settings: BY_INDEX_ONLY });
+  return rows[0]?.found === true;
+}
+
+async function purgeAll(mover: Mover, { database, own, onPurged }: Purge, batch: (tx: Tx, rows: number) => Promise<number>): Promise<void> {
+  for (let rows = PURGE_ROWS_FIRST, done = rows; done > 0; ) {
+    await mover.checkpoint('purge batch');
+    const startedAtMs = performance.now();
+    done = await database.transaction(
+      async (tx) => {
+        await own(tx);
+        return batch(tx, rows);
+      },
+      { lockTimeoutMs: LOCK_TIMEOUT_MS, settings: BY_INDEX_ONLY },
+    );
+    const ms = performance.now() - startedAtMs;
+    if (done > 0) await onPurged(done);
+    if (done > 0) await sleep(ms / PURGE_DUTY - ms, mover.signal);
+    rows = Math.round(Math.min(PURGE_ROWS_MAX, rows * 2, Math.max(PURGE_ROWS_MIN, (rows * PURGE_BATCH_MS) / Math.max(ms, 1))));
+  }
+}

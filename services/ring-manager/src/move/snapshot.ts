@@ -1,0 +1,91 @@
+/**
+ * The snapshot: every row of the slot, table by table in chunks of the primary key, piped from shard to shard.
+ *
+ * The cursors are read before the first chunk, and turns note what they change from there on. So a chunk may hold rows
+ * that are newer than the cursors: the rounds bring them again. Journal rows at the cursors and above are left to them.
+ */
+import { JOURNAL } from '@millrace/slot-processor';
+import { must } from '@millrace/write';
+import { createCounter } from './delta.ts';
+import { cursorsOf, goOn, STREAMS, type CopyState, type Cursors, type Stage } from './incoming.ts';
+import { BY_INDEX_ONLY, CHUNK_BYTES, CHUNK_ROWS_FIRST, CHUNK_ROWS_MAX, CHUNK_ROWS_MIN, CHUNK_TIMEOUT_MS } from './limits.ts';
+import type { Mover } from './mover.ts';
+import { probe } from './probe.ts';
+import { readPositionRows, type PositionRow } from './side.sql.ts';
+import { boundOf, copyOutSql, within, type Key, type KeyRange, type MoveTable } from './table.sql.ts';
+
+/** Of a read on the source. */
+export const READ = { readOnly: true, statementTimeoutMs: CHUNK_TIMEOUT_MS, settings: BY_INDEX_ONLY } as const;
+/** Several reads of one state. */
+export const SNAPSHOT = { ...READ, isolation: 'repeatable read' } as const;
+
+/** The source is MOVING: the cursors are where it is now. */
+export async function beginCopy(mover: Mover): Promise<CopyState> {
+  const cursors = cursorsOf(await mover.source.query<PositionRow>(readPositionRows(mover.order.slot)));
+  const stage = { kind: 'snapshot', table: firstTable(mover).name, after: null } as const;
+  return goOn(mover, undefined, async () => ({ version: 0, cursors, stage, rows: 0, bytes: 0, rounds: 0, compared: [] }));
+}
+
+export async function copySnapshot(mover: Mover, begun: CopyState): Promise<CopyState> {
+  let state = begun;
+  let rows = CHUNK_ROWS_FIRST;
+  while (state.stage.kind === 'snapshot') {
+    await mover.checkpoint('chunk');
+    const startedAtMs = performance.now();
+    const next = await copyChunk(mover, state, { ...state.stage, rows });
+    const copied = { rows: next.rows - state.rows, bytes: next.bytes - state.bytes };
+    if (copied.rows > 0) rows = Math.round(Math.min(CHUNK_ROWS_MAX, Math.max(CHUNK_ROWS_MIN, (CHUNK_BYTES * copied.rows) / copied.bytes)));
+    state = next;
+    const bytesPerSecond = Math.round((copied.bytes * 1000) / (performance.now() - startedAtMs));
+    await mover.reporter.tell('copying', { rows: state.rows, bytes: state.bytes, bytesPerSecond });
+    await probe(mover);
+    await mover.pace.take(copied.bytes, mover.signal);
+  }
+  return state;
+}
+
+/** Where a part of a table ends that has so many rows from a key on; null: at the end of the table. */
+export async function endOf(mover: Mover, table: MoveTable, { after, rows, limits }: { readonly after: Key | null; readonly rows: number; readonly limits: Cursors }): Promise<Key | null> {
+  const where = partOf(table, { after, to: null }, limits);
+  const found = await mover.source.transaction((tx) => tx.query<{ key: string[] }>(boundOf(table, mover.order.slot, where, rows)), READ);
+  return found[0]?.key ?? null;
+}
+
+/** A range; of the journal only what is below the limits. */
+export function partOf(table: MoveTable, range: KeyRange, limits: Cursors): string {
+  if (table.name !== JOURNAL.name) return within(table, range);
+  return `${within(table, range)} and (${STREAMS.map((stream) => `t.stream = '${stream}' and t."offset" < ${limits[stream]}`).join(' or ')})`;
+}
+
+export function tableOf({ tables }: Pick<Mover, 'tables'>, name: string): MoveTable {
+  return must(tables.find((table) => table.name === name), `table ${name} belongs to a slot`);
+}
+
+export function firstTable({ tables }: Pick<Mover, 'tables'>): MoveTable {
+  return must(tables[0], 'a slot has tables');
+}
+
+/** The table after this one; undefined behind the last. */
+export function tableAfter({ tables }: Pick<Mover, 'tables'>, name: string): MoveTable | undefined {
+  return tables[tables.findIndex((table) => table.name === name) + 1];
+}
+
+async function copyChunk(mover: Mover, state: CopyState, part: { readonly table: string; readonly after: Key | null; readonly rows: number }): Promise<CopyState> {
+  const { slot } = mover.order;
+  const table = tableOf(mover, part.table);
+  const to = await endOf(mover, table, { ...part, limits: state.cursors });
+  const sql = copyOutSql(table, slot, partOf(table, { after: part.after, to }, state.cursors));
+  return goOn(mover, state, async (target) => {
+    const counter = createCounter();
+    await mover.source.transaction((source) => counter.copy({ source, target }, table, sql), READ);
+    const { rows, bytes } = counter.total();
+    return { ...state, stage: stageAfter(mover, state, table, to), rows: state.rows + rows, bytes: state.bytes + bytes };
+  });
+}
+
+function stageAfter(mover: Mover, { cursors }: CopyState, table: MoveTable, to: Key | null): Stage {
+  if (to !== null) return { kind: 'snapshot', table: table.name, after: to };
+  const next = tableAfter(mover, table.name);
+  if (next) return { kind: 'snapshot', table: next.name, after: null };
+  return { kind: 'check', table: firstTable(mover).name, after: null, until: cursors, rows: 0n, checksum: 0n };
+}
