@@ -2,7 +2,7 @@
 import { createKafka, createLaneMetrics, createLanes, waitForKafka, type Lanes } from '@millrace/kafka';
 import { createDatabase, type Database } from '@millrace/postgres';
 import { createBreaker, createRegistry, startOpsServer, type Breaker, type Life, type Log, type Registry } from '@millrace/runtime';
-import { createShards, createTopologyFollower, type Shards, type TopologyFollower } from '@millrace/topology';
+import { createShards, createTopologyFollower, readAnnouncements, type Shards, type TopologyFollower } from '@millrace/topology';
 import { topicNames } from '@millrace/wire';
 import { createApiKeys } from './auth/api-keys.ts';
 import { createApp } from './app.ts';
@@ -76,7 +76,9 @@ async function openData({ config, log, life }: GatewayOptions, registry: Registr
   life.onDrain('control database', () => control.end());
   const shards = createShards({ file: config.shardsFile, log, settings: { ...DATABASE, applicationName, registry } });
   life.onDrain('shards', () => shards.end());
-  const topology = await createTopologyFollower({ control, log, signal: life.signal });
+  const kafka = createKafka({ brokers: config.brokers, clientId: config.instance, log });
+  const announcements = readAnnouncements({ kafka, topic: topicNames(config.topicPrefix).topology, log });
+  const topology = await createTopologyFollower({ control, log, signal: life.signal, announcements });
   life.onDrain('topology', () => topology.stop());
   return { topology, shards };
 }
@@ -121,7 +123,7 @@ async function serve({ config, log, life }: GatewayOptions, { registry, breaker,
 
   const database = (id: Parameters<Shards['get']>[0]): Database => shards.get(id);
   const watch = createWatch({ database, deadlines, limits, log });
-  const follow = createFollowSlot({ topology, database, watch });
+  const follow = createFollowSlot({ topology, database, watch, log });
   const outcomes = createOutcomes({ follow, batches: createStatusBatches(limits.statusBatchMax), limits, log });
   const inFlight = createInFlight(limits);
   const bodies = createBodyReader({ limits, deadlines, inFlight });

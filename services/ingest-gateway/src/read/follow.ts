@@ -1,26 +1,35 @@
 /**
- * Asking the shard that holds a slot.
+ * Asking the shard that holds a slot, also while it moves.
  *
- * The topology is a hint (R4): the slot row on the shard decides. A shard that does not hold the slot tells where it
- * went, or the topology is read again; so a read follows a move until its deadline.
+ * The topology is a hint (R4): the slot row on the shard decides, and every statement reads it in the snapshot of its
+ * data. So nothing is told from a shard that does not hold the slot: neither old rows after a fence, nor an absence
+ * where rows are on their way. A signpost is followed at once. Between fence and activation, where the target is
+ * INCOMING, the read waits among the watchers of that shard; where the rows lead nowhere (an abort under way, a shard
+ * that is down or has no address here yet) it begins again after a pause; all of it up to its deadline.
  */
 import type { Database } from '@millrace/postgres';
-import { ownerOf } from '@millrace/ring';
-import { sleep } from '@millrace/runtime';
+import { sleep, type Log } from '@millrace/runtime';
 import type { TopologyFollower } from '@millrace/topology';
 import type { ShardId, Slot } from '@millrace/write';
+import type { Refusal } from '../http/answer.ts';
+import { createAddresses } from './addresses.ts';
+import { createOwnerHint } from './hint.ts';
 import { holdsSlot, type SlotRow } from './positions.sql.ts';
 import { isOutage, notYetApplied, shardUnavailable } from './unavailable.ts';
+import { createWalk } from './walk.ts';
 import type { Watch } from './watch.ts';
 
 export type Held<R> = R & { readonly next_offset: bigint };
 
+export type Ask<R> = (shard: Database, id: ShardId) => Promise<R | undefined>;
+
 export interface FollowSlot {
   /**
    * What `ask` reads on the shard that holds the slot. With `after`, its position is past that offset.
-   * @throws Refusal where that does not happen before `expiresAtMs` (on `performance.now()`).
+   * @throws Refusal where that does not happen before `expiresAtMs` (on `performance.now()`); at once where the shard
+   * is down and nothing is waited for.
    */
-  read<R extends SlotRow>(slot: Slot, ask: (shard: Database, id: ShardId) => Promise<R | undefined>, options: FollowOptions): Promise<Held<R>>;
+  read<R extends SlotRow>(slot: Slot, ask: Ask<R>, options: FollowOptions): Promise<Held<R>>;
 }
 
 export interface FollowOptions {
@@ -33,40 +42,124 @@ export interface FollowOptions {
 
 const PAUSE_MS_MIN = 5;
 const PAUSE_MS_MAX = 100;
+/** So long a read watches one shard before it looks whether the topology names another by now. */
+const WATCH_SLICE_MS = 250;
+/** Every position of a slot that is held is past it. */
+const ANY_POSITION = -1n;
 
-export function createFollowSlot({ topology, database, watch }: { topology: TopologyFollower; database: (id: ShardId) => Database; watch: Watch }): FollowSlot {
-  async function read<R extends SlotRow>(slot: Slot, ask: (shard: Database, id: ShardId) => Promise<R | undefined>, options: FollowOptions): Promise<Held<R>> {
+/** How one look at one shard ended. `absent`: no row, or that of an aborted move. `unknown`: no address. */
+type Look<R> =
+  | { readonly is: 'held'; readonly row: Held<R> }
+  | { readonly is: 'moved'; readonly to: ShardId }
+  | { readonly is: 'behind' | 'reached' | 'expired' | 'incoming' | 'absent' | 'silent' | 'unknown' };
+
+export interface FollowSlotOptions {
+  readonly topology: Pick<TopologyFollower, 'current' | 'refresh'>;
+  /** Throws where it knows no address. */
+  readonly database: (id: ShardId) => Database;
+  readonly watch: Watch;
+  readonly log: Log;
+}
+
+export function createFollowSlot({ topology, database, watch, log }: FollowSlotOptions): FollowSlot {
+  const hint = createOwnerHint(topology);
+  const addresses = createAddresses({ database, log });
+
+  async function read<R extends SlotRow>(slot: Slot, ask: Ask<R>, options: FollowOptions): Promise<Held<R>> {
     const { expiresAtMs, after, watchFirst = false } = options;
-    let shard = ownerOf(topology.current(), slot);
+    const walk = createWalk(() => hint.ownerOf(slot));
+    const refusal = (look: Look<R>['is']): Refusal => refusalOf(look, { shard: walk.at(), slot, after });
+    let pauseMs = PAUSE_MS_MIN;
     let watching = watchFirst && after !== undefined;
-    for (let pauseMs = PAUSE_MS_MIN; ; pauseMs = Math.min(PAUSE_MS_MAX, pauseMs * 2)) {
-      if (watching && after !== undefined) {
-        const result = await watch.past(shard, slot, after, expiresAtMs);
-        if (result === 'expired') throw notYetApplied();
+    for (;;) {
+      const look: Look<R> = watching ? await watchOnce(walk.at(), slot, options) : await askOnce(walk.at(), ask, after);
+      switch (look.is) {
+        case 'held':
+          return look.row;
+        case 'reached':
+          watching = false;
+          continue;
+        case 'behind':
+          watching = true;
+          continue;
+        case 'incoming':
+          // So it is between fence and activation; or the topology and its signposts are old, and the owner is another.
+          hint.renew();
+          watching = true;
+          continue;
+        case 'expired':
+          if (isOver()) throw refusal(look.is);
+          hint.renew();
+          if (!walk.heed()) continue;
+          break;
+        case 'moved':
+          if (!walk.follow(look.to)) await startOver(look.is);
+          break;
+        case 'silent':
+          if (after === undefined) await findAnotherOwner(look.is);
+          else await startOver(look.is);
+          break;
+        default:
+          await startOver(look.is);
       }
-      const row = await askOnce(shard, ask, options);
-      if (holdsSlot(row)) {
-        if (after === undefined || row.next_offset > after) return row;
-        watching = true;
-        continue;
-      }
-      watching = false;
-      if (performance.now() + pauseMs >= expiresAtMs) throw after === undefined ? shardUnavailable(shard) : notYetApplied();
-      await sleep(pauseMs);
-      shard = row?.moved_to ?? ownerOf(await topology.refresh(), slot);
+      // On another shard the rows are asked, unless it is a position that is waited for.
+      watching = watching && after !== undefined;
+    }
+
+    function isOver(): boolean {
+      return performance.now() >= expiresAtMs;
+    }
+
+    async function startOver(why: Look<R>['is']): Promise<void> {
+      if (isOver()) throw refusal(why);
+      hint.renew();
+      await sleep(Math.min(pauseMs, Math.max(0, expiresAtMs - performance.now())));
+      pauseMs = Math.min(PAUSE_MS_MAX, pauseMs * 2);
+      walk.startOver();
+    }
+
+    /** The shard that is down may be one that the slot has left. */
+    async function findAnotherOwner(why: Look<R>['is']): Promise<void> {
+      await hint.renewed();
+      if (!walk.heed()) throw refusal(why);
     }
   }
 
-  /** Undefined while the shard is down and there is still something to wait for. */
-  async function askOnce<R>(shard: ShardId, ask: (shard: Database, id: ShardId) => Promise<R | undefined>, { after }: FollowOptions): Promise<R | undefined> {
+  async function askOnce<R extends SlotRow>(shard: ShardId, ask: Ask<R>, after: bigint | undefined): Promise<Look<R>> {
+    const known = addresses.find(shard);
+    if (known === undefined) return { is: 'unknown' };
     try {
-      return await ask(database(shard), shard);
+      const row = await ask(known, shard);
+      if (!holdsSlot(row)) return elsewhere(row);
+      return after === undefined || row.next_offset > after ? { is: 'held', row } : { is: 'behind' };
     } catch (error) {
       if (!isOutage(error)) throw error;
-      if (after === undefined) throw shardUnavailable(shard);
-      return undefined;
+      return { is: 'silent' };
     }
+  }
+
+  async function watchOnce(shard: ShardId, slot: Slot, { after = ANY_POSITION, expiresAtMs }: FollowOptions): Promise<Look<never>> {
+    const result = await watch.past(shard, slot, after, Math.min(expiresAtMs, performance.now() + WATCH_SLICE_MS));
+    return result.is === 'elsewhere' ? elsewhere(result.row) : result;
   }
 
   return { read };
+}
+
+/** What a row says that does not hold the slot. */
+function elsewhere(row: SlotRow | undefined): Look<never> {
+  if (row?.slot_state === 'MOVED' && row.moved_to !== null) return { is: 'moved', to: row.moved_to };
+  return { is: row?.slot_state === 'INCOMING' ? 'incoming' : 'absent' };
+}
+
+function refusalOf(look: Look<unknown>['is'], { shard, slot, after }: { readonly shard: ShardId; readonly slot: Slot; readonly after: bigint | undefined }): Refusal {
+  if (after !== undefined && look === 'expired') return notYetApplied();
+  const detail = detailOf(look, shard, slot);
+  return after === undefined ? shardUnavailable(detail) : notYetApplied(detail);
+}
+
+function detailOf(look: Look<unknown>['is'], shard: ShardId, slot: Slot): string {
+  if (look === 'silent') return `shard ${shard}`;
+  if (look === 'unknown') return `shard ${shard} has no address in the shards file yet`;
+  return `slot ${slot} is on its way; shard ${shard} was asked last`;
 }

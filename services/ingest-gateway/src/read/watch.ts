@@ -2,7 +2,8 @@
  * Waiting until a shard has applied an offset.
  *
  * While anyone waits for a shard, one loop reads the positions of the slots waited for: one small query for all
- * waiters together. It reads often while positions move and less often while they do not.
+ * waiters together. It reads often while positions move and less often while they do not. Where the slot is INCOMING the
+ * waiters wait on: it is about to be activated there.
  */
 import type { Database } from '@millrace/postgres';
 import { sleep, type Log } from '@millrace/runtime';
@@ -10,10 +11,10 @@ import type { ShardId, Slot } from '@millrace/write';
 import { Refusal } from '../http/answer.ts';
 import type { Deadline, Deadlines } from '../http/deadlines.ts';
 import type { Limits } from '../limits.ts';
-import { holdsSlot, readPositions } from './positions.sql.ts';
+import { holdsSlot, readPositions, type SlotRow } from './positions.sql.ts';
 
-/** `moved`: the shard does not hold the slot. */
-export type WatchResult = 'reached' | 'moved' | 'expired';
+/** `elsewhere`: the shard neither holds the slot nor is about to; its row, which tells where the slot went. */
+export type WatchResult = { readonly is: 'reached' | 'expired' } | { readonly is: 'elsewhere'; readonly row: SlotRow | undefined };
 
 export interface Watch {
   /**
@@ -45,7 +46,7 @@ export function createWatch({ database, deadlines, limits, log }: WatchOptions):
     if (waiters >= limits.waitersMax) throw new Refusal('too_many_requests', 'too many requests wait', { retryAfterS: 1 });
     return new Promise((resolve) => {
       const waiting = waitersByShard.get(shard) ?? new Set<Waiter>();
-      const waiter: Waiter = { slot, offset, expiresAtMs, expire: () => waiter.settle('expired'), settle };
+      const waiter: Waiter = { slot, offset, expiresAtMs, expire: () => waiter.settle({ is: 'expired' }), settle };
       waiters += 1;
       waiting.add(waiter);
       deadlines.add(waiter);
@@ -84,8 +85,9 @@ export function createWatch({ database, deadlines, limits, log }: WatchOptions):
       const rowOf = new Map(rows.map((row) => [row.slot, row]));
       for (const waiter of asked) {
         const row = rowOf.get(waiter.slot);
-        if (!holdsSlot(row)) waiter.settle('moved');
-        else if (row.next_offset > waiter.offset) waiter.settle('reached');
+        if (holdsSlot(row)) {
+          if (row.next_offset > waiter.offset) waiter.settle({ is: 'reached' });
+        } else if (row?.slot_state !== 'INCOMING') waiter.settle({ is: 'elsewhere', row });
       }
       return true;
     } catch (error) {
