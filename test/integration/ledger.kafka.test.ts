@@ -4,9 +4,10 @@ import { createKafka, createLanes, ensureTopics, readTopic, type KafkaClient } f
 import { formatVerdict, verifyLedger, type ShardSnapshot, type SlotRows, type Verdict, type VerifyOptions } from '@millrace/ledger';
 import { authorize, cancel, capture, deposit, invalid, open, place, receive, release, simulate, type Step, type World } from '@millrace/ledger/testing';
 import { startBroker, startPostgres, type Broker, type Postgres } from '@millrace/local-cluster';
-import { createDatabase, type Database, type Tx } from '@millrace/postgres';
+import { createDatabase, migrate, type Database, type Tx } from '@millrace/postgres';
 import { createLog } from '@millrace/runtime';
 import { prepareShard, seedSlots } from '@millrace/slot-processor';
+import { controlMigrations } from '@millrace/topology';
 import { topicNames, topicSettings } from '@millrace/wire';
 import { digestOf, must, type Epoch, type ShardId, type Slot } from '@millrace/write';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -16,6 +17,7 @@ import { join } from 'node:path';
 const A = 'a' as ShardId;
 const B = 'b' as ShardId;
 const OWNERS: readonly ShardId[] = [A, B, A, B, A, B, A, B];
+const ROW_TABLES = ['journal', 'parked', 'account', 'payment', 'orders', 'stock'];
 const log = createLog({ name: 'test', level: 'silent' });
 
 const STEPS: readonly Step[] = Array.from({ length: 12 }, (_, i) => `${i}`).flatMap((i) => [
@@ -99,6 +101,17 @@ describe('the ledger checker', () => {
     ['a position beyond the log', 'wrongPosition', `update position set next_offset = next_offset + 1 where stream = 'writes'`],
     ['rows of a slot that another shard owns', 'wrongShard', `insert into stock (slot, key, on_hand, reserved) select slot + 1, key, on_hand, reserved from stock limit 1`],
     ['a slot that is not active', 'wrongSlot', `update slot set state = 'INCOMING' where slot = 0`],
+    ['a slot that moves for ever', 'wrongSlot', `update slot set state = 'MOVING' where slot = 0`],
+    ['a slot that two shards hold', 'wrongSlot', `insert into slot (slot, state, epoch) values (1, 'ACTIVE', 2)`],
+    ['a slot that a given-up move left', 'wrongSlot', `insert into slot (slot, state, epoch) values (1, 'INCOMING', 0)`],
+    ['a row that a move left behind', 'wrongShard', `
+      with signpost as (insert into slot (slot, state, epoch, moved_to) values (1, 'MOVED', 0, 'b'))
+      insert into account (slot, key, currency, balance, held) values (1, 'demo/left', 'GBP', 0, 0)`],
+    ['a record on two shards', 'wrongShard', `
+      insert into journal (slot, stream, "offset", body_hash, at_ms, digest, outcome, key, type)
+      select slot + 1, stream, "offset", body_hash, at_ms, digest, outcome, key, type from journal limit 1`],
+    ['a note that a move left behind', 'moveLeftovers', `insert into changed (slot, stream, "offset", "table", key) values (0, 'writes', 3, 'account', '{demo/acc-1}')`],
+    ['progress that a move left behind', 'moveLeftovers', `insert into incoming (slot, progress) values (0, '{}')`],
     ['a database that is another shard', 'wrongSlot', `update shard_identity set shard_id = 'c'`],
   ])('%s is found', async (_, kind, text) => {
     await spoil(A, text);
@@ -109,11 +122,11 @@ describe('the ledger checker', () => {
     expect(formatVerdict(verdict)).toContain('NOT CLEAN');
   });
 
-  test('rows on a shard that owns nothing are found', async () => {
+  test('slots on a shard that owns nothing are found', async () => {
     const owners = OWNERS.map(() => B);
     const verdict = await verify({ owners, allShardIds: [A, B] });
-    expect(verdict.wrongShard).toBeGreaterThan(0);
-    expect(verdict.differences[0]).toMatchObject({ shard: A });
+    expect(verdict.wrongSlot).toBe(OWNERS.length / 2);
+    expect(verdict.differences[0]).toMatchObject({ shard: A, expected: 'shard b holds the slot, as the topology says' });
   });
 
   test('a shard that catches up while the checker waits is clean', async () => {
@@ -131,6 +144,221 @@ describe('the ledger checker', () => {
   });
 });
 
+describe('while slots move', () => {
+  let control: Database;
+
+  beforeAll(async () => {
+    control = await createTestDatabase('control');
+    await migrate({ database: control, migrations: controlMigrations, log });
+    await control.query({ text: `insert into topology (epoch, owners, created_by, reason) values (1, $1, 'test', 'test')`, values: [OWNERS] });
+  });
+  afterAll(() => control?.end());
+
+  test('no verdict is wrong, however the moves lie to its snapshots; at the end nothing moves', async () => {
+    let isOver = false;
+    const moving = (async () => {
+      for (let n = 0; !isOver; n += 1) await moveSlot(n % OWNERS.length, { isAborted: n % 3 === 2 });
+    })();
+    let slots = 0;
+    try {
+      for (let n = 0; n < 8; n += 1) {
+        const verdict = await verify({ control, recordsPerPassMax: 30 });
+        expect(verdict.differences).toEqual([]);
+        expect(verdict).toMatchObject({ clean: true, records: STEPS.length, duplicates: 12 });
+        slots += verdict.moving;
+      }
+    } finally {
+      isOver = true;
+      await moving;
+    }
+    expect(slots).toBeGreaterThan(0);
+    expect(await verify({ control })).toMatchObject({ clean: true, moving: 0, movingRows: 0 });
+  });
+
+  test('what an open move has is counted, and a difference once the move has ended', async () => {
+    const { slot, source, target } = await slotWithAccounts();
+    const { end } = await startMove(slot, source, target);
+    await copyRows(slot, source, target);
+    await shard(source).query({ text: `insert into changed (slot, stream, "offset", "table", key) values ($1, 'writes', 3, 'account', '{demo/acc-1}')`, values: [slot] });
+    const open = await verify({ control });
+    expect(open).toMatchObject({ clean: true, moving: 1 });
+    const copied = await Promise.all(ROW_TABLES.map((table) => shard(target).query({ text: `select from ${table} where slot = $1`, values: [slot] })));
+    expect(open.movingRows).toBe(copied.flat().length + 2);
+    await end('done');
+    const ended = await verify({ control });
+    expect(ended).toMatchObject({ clean: false, moving: 0, moveLeftovers: 2, wrongSlot: 2 });
+    expect(ended.wrongShard).toBe(open.movingRows - 2);
+    await shard(target).query({ text: `update slot set state = 'ABORTED' where slot = $1`, values: [slot] });
+    await shard(source).query({ text: `update slot set state = 'ACTIVE', epoch = epoch + 2 where slot = $1`, values: [slot] });
+    await purge(slot, target);
+    await shard(source).query({ text: `delete from changed` });
+    expect(await verify({ control })).toMatchObject({ clean: true });
+  });
+
+  test('a fence is waited for; one that lasts is told', async () => {
+    const { slot, source, target } = await slotWithAccounts();
+    const { end } = await startMove(slot, source, target);
+    await shard(source).query({ text: `update slot set state = 'MOVED', moved_to = $2 where slot = $1`, values: [slot, target] });
+    const stuck = await verify({ control, fencePatienceMs: 0 });
+    expect(stuck).toMatchObject({ clean: false, wrongSlot: 1, differencesFound: 1, moving: 1 });
+    expect(stuck.differences[0]?.actual).toMatch(new RegExp(`shard ${source}: MOVED to ${target}, epoch \\d+; shard ${target}: INCOMING`));
+    const patient = verify({ control, fencePatienceMs: 60_000 });
+    await copyRows(slot, source, target);
+    await activate(slot, source, target);
+    expect(await patient).toMatchObject({ clean: true, moving: 1 });
+    await purge(slot, source);
+    // The activated epoch was never published, and the move is over.
+    await end('done');
+    const verdict = await verify({ control });
+    expect(verdict).toMatchObject({ clean: false, wrongSlot: 1, differencesFound: 1 });
+    expect(verdict.differences[0]).toMatchObject({ shard: target, expected: `shard ${source} holds the slot, as the topology says` });
+    await publish(slot, target);
+    expect(await verify({ control })).toMatchObject({ clean: true });
+  });
+
+  test('a move that begins and ends around one snapshot is known when the snapshot is judged', async () => {
+    const { slot, source, target } = await slotWithAccounts();
+    let end: ((state: 'done') => Promise<void>) | undefined;
+    const verdict = await verify({
+      control,
+      shards: around({
+        async before() {
+          ({ end } = await startMove(slot, source, target));
+          await copyRows(slot, source, target);
+        },
+        async after() {
+          await shard(source).query({ text: `update slot set state = 'MOVED', moved_to = $2 where slot = $1`, values: [slot, target] });
+          await activate(slot, source, target);
+          await publish(slot, target);
+          await purge(slot, source);
+          await end!('done');
+        },
+      }),
+    });
+    expect(verdict).toMatchObject({ clean: true, moving: 1 });
+    expect(verdict.movingRows).toBeGreaterThan(1);
+    expect(await verify({ control })).toMatchObject({ clean: true, moving: 0 });
+  });
+
+  test('a move that ended by a transaction from before the first look is known too', async () => {
+    const { slot, source, target } = await slotWithAccounts();
+    await startMove(slot, source, target);
+    await copyRows(slot, source, target);
+    await control.transaction(async (tx) => {
+      const [clock] = await tx.query<{ now: string }>({ text: 'select now()::text' });
+      const verdict = await verify({
+        control,
+        shards: around({
+          before: async () => undefined,
+          async after() {
+            await shard(target).query({ text: `update slot set state = 'ABORTED' where slot = $1`, values: [slot] });
+            await shard(source).query({ text: `update slot set state = 'ACTIVE', epoch = epoch + 2 where slot = $1`, values: [slot] });
+            await purge(slot, target);
+            await control.query({ text: `update move set state = 'aborted', ended_at = $2::timestamptz where slot = $1 and ended_at is null`, values: [slot, clock!.now] });
+          },
+        }),
+      });
+      expect(verdict).toMatchObject({ clean: true, moving: 1 });
+    });
+    expect(await verify({ control })).toMatchObject({ clean: true, moving: 0 });
+  });
+
+  /** The shards, with something to do right before the first snapshot, and right after it. */
+  function around({ before, after }: { before(): Promise<void>; after(): Promise<void> }): (id: ShardId) => Database {
+    let opened = 0;
+    return (id) => {
+      const database = shard(id);
+      return {
+        ...database,
+        async transaction(work, limits) {
+          const isOuter = opened++ === 0;
+          if (isOuter) await before();
+          const result = await database.transaction(work, limits);
+          if (isOuter) await after();
+          return result;
+        },
+      };
+    };
+  }
+
+  async function holder(slot: number): Promise<ShardId> {
+    for (const id of [A, B]) if ((await shard(id).query({ text: `select from slot where slot = $1 and state = 'ACTIVE'`, values: [slot] })).length > 0) return id;
+    throw new Error(`no shard holds slot ${slot}`);
+  }
+
+  async function slotWithAccounts(): Promise<{ slot: number; source: ShardId; target: ShardId }> {
+    for (const slot of OWNERS.keys()) {
+      const source = await holder(slot);
+      if ((await shard(source).query({ text: 'select from account where slot = $1', values: [slot] })).length > 0) return { slot, source, target: source === A ? B : A };
+    }
+    throw new Error('no slot has accounts');
+  }
+
+  /** In the control database, then INCOMING on the target and MOVING on the source. */
+  async function startMove(slot: number, source: ShardId, target: ShardId): Promise<{ end: (state: 'done' | 'aborted') => Promise<void> }> {
+    const [row] = await control.query<{ id: bigint }>({
+      text: `insert into move (slot, source, target, state, created_by) values ($1, $2, $3, 'running', 'test') returning id`,
+      values: [slot, source, target],
+    });
+    const [own] = await shard(source).query<{ epoch: bigint }>({ text: 'select epoch from slot where slot = $1', values: [slot] });
+    await purge(slot, target);
+    await shard(target).query({
+      text: `insert into slot (slot, state, epoch) values ($1, 'INCOMING', $2) on conflict (slot) do update set state = 'INCOMING', moved_to = null, epoch = $2`,
+      values: [slot, own!.epoch + 1n],
+    });
+    await shard(target).query({ text: `insert into position (stream, slot) values ('writes', $1) on conflict do nothing`, values: [slot] });
+    await shard(target).query({ text: `insert into incoming (slot, progress) values ($1, '{}')`, values: [slot] });
+    await shard(source).query({ text: `update slot set state = 'MOVING' where slot = $1`, values: [slot] });
+    return { end: async (state) => void (await control.query({ text: 'update move set state = $2, ended_at = now() where id = $1', values: [row!.id, state] })) };
+  }
+
+  async function activate(slot: number, source: ShardId, target: ShardId): Promise<void> {
+    const [position] = await shard(source).query<{ next: bigint }>({ text: `select next_offset as next from position where stream = 'writes' and slot = $1`, values: [slot] });
+    await shard(target).transaction(async (tx) => {
+      await tx.query({ text: `update position set next_offset = $2, relayed_offset = $2 where stream = 'writes' and slot = $1`, values: [slot, position!.next] });
+      await tx.query({ text: `update slot set state = 'ACTIVE' where slot = $1`, values: [slot] });
+      await tx.query({ text: 'delete from incoming where slot = $1', values: [slot] });
+    });
+  }
+
+  async function publish(slot: number, owner: ShardId): Promise<void> {
+    await control.query({
+      text: `insert into topology (epoch, owners, created_by, reason)
+             select epoch + 1, owners[:$1] || array[$2] || owners[$1 + 2:], 'test', 'test' from topology order by epoch desc limit 1`,
+      values: [slot, owner],
+    });
+  }
+
+  async function purge(slot: number, id: ShardId): Promise<void> {
+    for (const table of [...ROW_TABLES, 'changed', 'incoming']) await shard(id).query({ text: `delete from ${table} where slot = $1`, values: [slot] });
+  }
+
+  async function copyRows(slot: number, source: ShardId, target: ShardId): Promise<void> {
+    for (const table of ROW_TABLES) {
+      const [found] = await shard(source).query<{ rows: string }>({ text: `select coalesce(jsonb_agg(to_jsonb(t)), '[]')::text as rows from ${table} t where slot = $1`, values: [slot] });
+      await shard(target).query({ text: `insert into ${table} select * from jsonb_populate_recordset(null::${table}, $1::jsonb)`, values: [found!.rows] });
+    }
+  }
+
+  async function moveSlot(slot: number, { isAborted }: { readonly isAborted: boolean }): Promise<void> {
+    const source = await holder(slot);
+    const target = source === A ? B : A;
+    const { end } = await startMove(slot, source, target);
+    await copyRows(slot, source, target);
+    await shard(source).query({ text: `update slot set state = 'MOVED', moved_to = $2 where slot = $1`, values: [slot, target] });
+    if (isAborted) {
+      await shard(target).query({ text: `update slot set state = 'ABORTED' where slot = $1`, values: [slot] });
+      await shard(source).query({ text: `update slot set state = 'ACTIVE', moved_to = null, epoch = epoch + 2 where slot = $1`, values: [slot] });
+      await purge(slot, target);
+      return end('aborted');
+    }
+    await activate(slot, source, target);
+    await publish(slot, target);
+    await purge(slot, source);
+    await end('done');
+  }
+});
+
 async function verify(options: Partial<VerifyOptions> = {}): Promise<Verdict> {
   const signal = AbortSignal.timeout(60_000);
   return verifyLedger({ kafka, topicPrefix: '', slots: OWNERS.length, owners: OWNERS, shards: shard, allShardIds: [A, B], signal, ...options });
@@ -142,7 +370,7 @@ function shard(id: ShardId): Database {
 
 /** Runs one statement that must change something, and puts the tables back after the test. */
 async function spoil(id: ShardId, text: string): Promise<void> {
-  const tables = ['slot', 'position', 'journal', 'parked', 'account', 'payment', 'orders', 'stock', 'shard_identity'];
+  const tables = ['slot', 'changed', 'incoming', 'position', 'journal', 'parked', 'account', 'payment', 'orders', 'stock', 'shard_identity'];
   for (const table of tables) await shard(id).query({ text: `create table kept_${table} as table ${table}` });
   repair.push(async () => {
     await shard(id).query({ text: `truncate ${tables.join(', ')}` });
@@ -169,16 +397,20 @@ async function timesOfLog(): Promise<ReadonlyMap<string, number>> {
   return times;
 }
 
-async function fillShard(snapshot: ShardSnapshot, times: ReadonlyMap<string, number>): Promise<void> {
-  const id = snapshot.shard;
-  const options = { applicationName: 'test', poolMax: 2, statementTimeoutMs: 30_000, idleInTransactionTimeoutMs: 30_000, connectTimeoutMs: 10_000, log };
+async function createTestDatabase(name: string): Promise<Database> {
+  const options = { applicationName: 'test', poolMax: 4, statementTimeoutMs: 30_000, idleInTransactionTimeoutMs: 30_000, connectTimeoutMs: 10_000, log };
   const server = must(postgres, 'Postgres is up');
   const admin = createDatabase({ ...options, name: 'admin', url: server.url });
-  await admin.query({ text: `create database shard_${id}` });
+  await admin.query({ text: `create database ${name}` });
   await admin.end();
   const url = new URL(server.url);
-  url.pathname = `/shard_${id}`;
-  const database = createDatabase({ ...options, name: `shard ${id}`, url: url.href });
+  url.pathname = `/${name}`;
+  return createDatabase({ ...options, name, url: url.href });
+}
+
+async function fillShard(snapshot: ShardSnapshot, times: ReadonlyMap<string, number>): Promise<void> {
+  const id = snapshot.shard;
+  const database = await createTestDatabase(`shard_${id}`);
   shards.set(id, database);
   await prepareShard({ database, identity: { clusterId: '00000000-0000-4000-8000-000000000000', shard: id, slots: OWNERS.length }, log });
   await seedSlots(database, { epoch: 1 as Epoch, slots: [...snapshot.slots.keys()] as Slot[] });

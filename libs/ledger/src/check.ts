@@ -4,8 +4,10 @@
  */
 import type { Receipt, ShardId, Slot } from '@millrace/write';
 import { groupAcked } from './acked.ts';
-import { compareSlot, reportForeign, reportForeignState } from './compare.ts';
+import { compareSlot } from './compare.ts';
 import { SlotFold, witnessOf } from './fold.ts';
+import { knownMoves, type OpenMove } from './moves.ts';
+import { holderOf, holds, judgeForeign, judgeHolder, judgeNotes, judgeUnheld, type Side } from './places.ts';
 import type { ForeignRows, LogEnds, LogRecord, ShardSnapshot, SlotRows } from './snapshot.ts';
 import { createReport, type Report, type Verdict } from './verdict.ts';
 
@@ -19,6 +21,8 @@ export interface LedgerInMemory {
   /** Every shard, owner or not. */
   readonly shards: readonly ShardSnapshot[];
   readonly acked?: Iterable<Receipt>;
+  /** Moves that are open; by default none. */
+  readonly moves?: readonly OpenMove[];
 }
 
 export const NO_ROWS: SlotRows = {
@@ -32,13 +36,18 @@ export const NO_ROWS: SlotRows = {
   stock: [],
 };
 
-/** Compares every slot with its owner, and asks all others for rows that they should not have. */
-export function checkLedger({ owners, log, ends, shards, acked }: LedgerInMemory): Verdict {
+/** Compares every slot with its holder, and asks all others for rows that they should not have. */
+export function checkLedger({ owners, log, ends, shards, acked, moves: open = [] }: LedgerInMemory): Verdict {
   const report = createReport({ withAcked: acked !== undefined });
   const receipts = groupAcked(acked ?? [], { owners, report });
   const records = Map.groupBy(log, ({ slot }) => slot as number);
-  for (const snapshot of shards) checkForeign(snapshot, owners, report);
-  for (const [slot, shard] of owners.entries()) {
+  const moves = { ...knownMoves(owners, open), owner: (slot: number) => owners[slot] };
+  report.agrees('moving', moves.slots());
+  for (const snapshot of shards) checkForeign(snapshot, moves, report);
+  for (const [slot, owner] of owners.entries()) {
+    const sides = shards.map((snapshot): Side => ({ shard: snapshot.shard, slotState: snapshot.slots.get(slot)?.slotState ?? null }));
+    judgeHolder(slot, sides, moves, report);
+    const shard = holderOf(sides)?.shard ?? owner;
     const ofSlot = records.get(slot) ?? [];
     const rows = shards.find((snapshot) => snapshot.shard === shard)?.slots.get(slot) ?? NO_ROWS;
     const fold = new SlotFold({
@@ -59,17 +68,18 @@ function endsOf(slot: Slot, records: readonly LogRecord[]): LogEnds {
   return { slot, low: 0n, high: last === undefined ? 0n : last.offset + 1n };
 }
 
-function checkForeign({ shard, slots }: ShardSnapshot, owners: readonly ShardId[], report: Report): void {
+function checkForeign({ shard, slots, notes = [] }: ShardSnapshot, moves: Parameters<typeof judgeUnheld>[2], report: Report): void {
   for (const [slot, rows] of slots) {
-    if (owners[slot] === shard) continue;
-    if (rows.slotState !== null) reportForeignState(report, shard, slot, rows.slotState);
-    for (const foreign of foreignRowsOf(slot, rows)) reportForeign(report, shard, owners[slot], foreign);
+    judgeUnheld(slot, { shard, slotState: rows.slotState }, moves, report);
+    if (holds(rows.slotState)) continue;
+    for (const foreign of foreignRowsOf(slot, rows)) judgeForeign(shard, foreign, moves, report);
   }
+  for (const noted of notes) judgeNotes(shard, noted, moves, report);
 }
 
 function foreignRowsOf(slot: number, rows: SlotRows): readonly ForeignRows[] {
   const tables: readonly (readonly [table: string, samples: readonly string[]])[] = [
-    ['position', rows.position === null ? [] : [String(rows.position.nextOffset)]],
+    ['position', rows.position === null || rows.slotState !== null ? [] : [String(rows.position.nextOffset)]],
     ['journal', rows.journal.map(({ offset }) => String(offset))],
     ['parked', rows.parked.map(({ offset }) => String(offset))],
     ['account', rows.accounts.map(({ key }) => key)],

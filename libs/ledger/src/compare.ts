@@ -1,5 +1,5 @@
 /**
- * One slot: what the fold of the log expects, against the rows of the shard that owns it.
+ * One slot: what the fold of the log expects, against the rows of the shard that holds it.
  *
  * Which comparison sees which fault:
  *   lost row                a journal row is missing below the position; its effect is missing in the entities
@@ -9,7 +9,7 @@
  *                           they do commute no state of the shard could tell, and none differs. Rows that were swapped
  *                           in the journal itself show by digest, body hash and time
  *   wrong balance, state    the entities, each against the fold
- *   row on a wrong shard    every other shard is asked for rows of the slot
+ *   row on a wrong shard    every other shard is asked for rows of the slot (`places.ts`)
  *   applied but not counted, counted but not applied    the position against the log's end, both ways
  *   parked without need     no difference: the shard is believed, and the verdict counts it (`parkedOnTrust`)
  */
@@ -17,7 +17,7 @@ import type { ShardId } from '@millrace/write';
 import { compareEntities } from './compare-entities.ts';
 import type { ExpectedParked, ExpectedRow, SlotFold } from './fold.ts';
 import { typeOf } from './record.ts';
-import type { ForeignRows, JournalRow, ParkedRow, SlotRows, SlotState } from './snapshot.ts';
+import type { JournalRow, ParkedRow, SlotRows } from './snapshot.ts';
 import type { Difference, DifferenceKind, Report } from './verdict.ts';
 
 export interface SlotComparison {
@@ -27,11 +27,10 @@ export interface SlotComparison {
   readonly report: Report;
 }
 
-/** Compares one slot whose log has been folded with the rows of its owner. */
+/** Compares one slot whose log has been folded with the rows of its holder. */
 export function compareSlot(comparison: SlotComparison): void {
   const { fold, report } = comparison;
   report.agrees('records', fold.records);
-  compareSlotState(comparison);
   compareReading(comparison);
   comparePosition(comparison);
   if (fold.ends.low > 0n) return;
@@ -40,25 +39,6 @@ export function compareSlot(comparison: SlotComparison): void {
   compareParked(comparison);
   compareEntities(comparison);
   report.agrees('duplicates', fold.duplicates.size);
-}
-
-/** Rows of a slot that a shard holds without owning it. */
-export function reportForeign(report: Report, shard: ShardId, owner: ShardId | undefined, foreign: ForeignRows): void {
-  const { slot, table, rows, sample } = foreign;
-  const expected = owner === undefined ? 'no such slot' : `no rows: shard ${owner} owns the slot`;
-  report.differs({ kind: 'wrong_shard', shard, slot, expected, actual: `${rows} rows in ${table}, the first ${sample}` }, Number(rows));
-}
-
-/** The slot row that a shard keeps of a slot it does not own: only a signpost, or what a given-up move left. */
-export function reportForeignState(report: Report, shard: ShardId, slot: number, { state, movedTo }: SlotState): void {
-  if (state === 'MOVED' || state === 'ABORTED') return;
-  report.differs({ kind: 'wrong_slot', shard, slot, expected: 'no slot row, or a signpost', actual: `state ${state}, moved to ${movedTo ?? 'nowhere'}` });
-}
-
-function compareSlotState({ shard, fold, rows, report }: SlotComparison): void {
-  const { slotState } = rows;
-  if (slotState?.state === 'ACTIVE' || slotState?.state === 'MOVING') return;
-  report.differs({ kind: 'wrong_slot', shard, slot: fold.ends.slot, expected: 'state ACTIVE', actual: slotState === null ? 'no slot row' : `state ${slotState.state}` });
 }
 
 function compareReading({ shard, fold, report }: SlotComparison): void {

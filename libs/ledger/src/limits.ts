@@ -14,3 +14,6 @@ export const ROWS_PER_QUERY_MAX = 10_000;
 
 /** How often positions are asked for while the shards catch up. */
 export const POSITION_POLL_MS = 200;
+
+/** How long a slot that no shard holds is looked at again: between fence and activation lie moments. */
+export const FENCE_PATIENCE_MS = 15_000;

@@ -125,9 +125,8 @@ async function pages<Row>(tx: Tx, slot: number, { table, columns, key, isStreame
   }
 }
 
-/** Tables that hold rows of slots, with what names a row. */
+/** Tables that hold rows of slots, with what names a row. A position stays beside every slot row, a signpost too. */
 const SLOTTED: readonly (readonly [table: string, sample: string])[] = [
-  ['position', 'next_offset::text'],
   ['journal', '"offset"::text'],
   ['parked', '"offset"::text'],
   ['account', 'key'],
@@ -136,15 +135,27 @@ const SLOTTED: readonly (readonly [table: string, sample: string])[] = [
   ['stock', 'key'],
 ];
 
-/** Rows of all streams on this shard whose slot it does not own. */
-export async function readForeign(tx: Tx, owned: readonly number[]): Promise<readonly ForeignRows[]> {
+/** What is noted of moves, with what names a row. */
+const NOTED: readonly (readonly [table: string, sample: string])[] = [
+  ['changed', `stream || ' ' || "offset"`],
+  ['incoming', 'slot::text'],
+];
+
+/** Rows of all streams on this shard whose slot it does not hold in this snapshot. */
+export async function readForeign(tx: Tx): Promise<readonly ForeignRows[]> {
+  return countRows(tx, SLOTTED, `where not exists (select from slot s where s.slot = t.slot and s.state in ('ACTIVE', 'MOVING'))`);
+}
+
+/** Rows that a move needs and no slot keeps, by slot. */
+export async function readNotes(tx: Tx): Promise<readonly ForeignRows[]> {
+  return countRows(tx, NOTED, '');
+}
+
+async function countRows(tx: Tx, tables: typeof SLOTTED, where: string): Promise<readonly ForeignRows[]> {
   const found: ForeignRows[] = [];
-  for (const [table, sample] of SLOTTED) {
+  for (const [table, sample] of tables) {
     const rows = await tx.query<ForeignRows>({
-      text: `
-select slot, '${table}' as "table", count(*) as rows, min(${sample}) as sample
-from ${table} where not (slot = any($1::int[])) group by slot order by slot`,
-      values: [owned],
+      text: `select slot, '${table}' as "table", count(*) as rows, min(${sample}) as sample from ${table} t ${where} group by slot order by slot`,
     });
     found.push(...rows);
   }

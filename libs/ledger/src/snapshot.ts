@@ -110,9 +110,11 @@ export interface SlotRows {
 export interface ShardSnapshot {
   readonly shard: ShardId;
   readonly slots: ReadonlyMap<number, SlotRows>;
+  /** What is noted of moves: rows of the tables `changed` and `incoming`. */
+  readonly notes?: readonly ForeignRows[];
 }
 
-/** Rows of a slot on a shard that does not own it. */
+/** Rows of a slot in one table of a shard. */
 export interface ForeignRows {
   readonly slot: number;
   readonly table: string;

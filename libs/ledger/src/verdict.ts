@@ -12,8 +12,10 @@ export const KINDS = {
   out_of_order: 'outOfOrder',
   /** A journal row that no record explains, or that differs from its record. */
   wrong_row: 'wrongRow',
-  /** Rows of a slot on a shard that does not own it. */
+  /** Rows of a slot on a shard that does not hold it, though no move of the slot is open. */
   wrong_shard: 'wrongShard',
+  /** What was noted for a move (`changed`, `incoming`), though no move of the slot is open. */
+  move_leftover: 'moveLeftovers',
   /** An account differs from the fold of the log. */
   wrong_balance: 'wrongBalance',
   wrong_payment: 'wrongPayment',
@@ -23,7 +25,7 @@ export const KINDS = {
   wrong_parked: 'wrongParked',
   /** A position that the log cannot explain. */
   wrong_position: 'wrongPosition',
-  /** The slot row, or the identity of the shard, is not what the topology asks for. */
+  /** Not exactly one shard holds the slot, or another one than the topology names; or a shard's identity is wrong. */
   wrong_slot: 'wrongSlot',
   /** Records that the shard has not applied yet. */
   not_yet_applied: 'notYetApplied',
@@ -60,6 +62,10 @@ export interface Verdict extends DifferenceCounts {
   readonly parked: number;
   /** Of the parked: valid to the checker, parked on the shard's word that Postgres refused their data. */
   readonly parkedOnTrust: number;
+  /** Slots of moves that were open while the ledger was checked. */
+  readonly moving: number;
+  /** Rows that such moves rightly have besides those of the holder: copies, notes, what is still to be purged. */
+  readonly movingRows: number;
   /** Receipts that were compared with the log, where some were given. */
   readonly acked?: number;
   /** The first of them, slot by slot. */
@@ -69,7 +75,7 @@ export interface Verdict extends DifferenceCounts {
   readonly clean: boolean;
 }
 
-type Agreement = 'records' | 'applied' | 'refused' | 'mismatches' | 'duplicates' | 'parked' | 'parkedOnTrust' | 'acked';
+type Agreement = 'records' | 'applied' | 'refused' | 'mismatches' | 'duplicates' | 'parked' | 'parkedOnTrust' | 'moving' | 'movingRows' | 'acked';
 
 /** Where the comparisons tell what they find. */
 export interface Report {
@@ -80,7 +86,7 @@ export interface Report {
 }
 
 export function createReport({ withAcked }: { withAcked: boolean }): Report {
-  const agreed: Record<Agreement, number> = { records: 0, applied: 0, refused: 0, mismatches: 0, duplicates: 0, parked: 0, parkedOnTrust: 0, acked: 0 };
+  const agreed: Record<Agreement, number> = { records: 0, applied: 0, refused: 0, mismatches: 0, duplicates: 0, parked: 0, parkedOnTrust: 0, moving: 0, movingRows: 0, acked: 0 };
   const counts = new Map<DifferenceKind, number>();
   const differences: Difference[] = [];
   let differencesFound = 0;
@@ -124,6 +130,7 @@ function headline(verdict: Verdict): string {
     ...positive(verdict.duplicates, 'duplicates left out'),
     ...positive(verdict.parked, 'parked'),
     ...positive(verdict.notYetApplied, 'not yet applied'),
+    ...(verdict.moving === 0 ? [] : [`${count(verdict.moving)} slots moving (${count(verdict.movingRows)} rows of theirs under way)`]),
     `${count(verdict.lost)} lost`,
     `${count(verdict.doubled)} doubled`,
     `${count(verdict.outOfOrder)} out of order`,
@@ -139,6 +146,7 @@ function verdictOnRows(verdict: Verdict): string {
     ...positive(verdict.wrongOrder, 'wrong orders'),
     ...positive(verdict.wrongStock, 'wrong stock items'),
     ...positive(verdict.wrongShard, 'rows on a wrong shard'),
+    ...positive(verdict.moveLeftovers, 'leftovers of moves'),
     ...positive(verdict.wrongRow, 'wrong journal rows'),
     ...positive(verdict.wrongParked, 'wrong parked rows'),
     ...positive(verdict.wrongPosition, 'wrong positions'),

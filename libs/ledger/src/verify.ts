@@ -5,18 +5,25 @@
  * after: so each slot's position, rows and log belong to one instant, whatever the writers do meanwhile, and exactly
  * the records below the position must have left their mark. Within the pass the slots are folded as the log arrives,
  * compared one by one, and let go.
+ *
+ * Slots may move meanwhile. The slot row in a snapshot tells whether the shard holds the slot in it; where the snapshots
+ * of two shards lie on two sides of a fence, so that none or both seem to hold a slot, the slot is looked at again.
  */
 import { readTopic, topicOffsets, type KafkaClient, type SlotOffsets, type SlotRecord } from '@millrace/kafka';
-import type { Database, Tx } from '@millrace/postgres';
+import type { Database } from '@millrace/postgres';
 import { sleep, type Log } from '@millrace/runtime';
 import { topicNames } from '@millrace/wire';
 import { assert, must, type Receipt, type ShardId, type Slot } from '@millrace/write';
 import { groupAcked, type AckedBySlot } from './acked.ts';
-import { compareSlot, reportForeign, reportForeignState } from './compare.ts';
+import { compareSlot } from './compare.ts';
 import { SlotFold, witnessOf } from './fold.ts';
-import { POSITION_POLL_MS, RECORDS_PER_PASS_MAX } from './limits.ts';
+import { FENCE_PATIENCE_MS, POSITION_POLL_MS, RECORDS_PER_PASS_MAX } from './limits.ts';
+import { createMoves, type Moves } from './moves.ts';
 import { planPasses } from './passes.ts';
-import { openSnapshot, readForeign, readHeads, readIdentity, readParking, readSlot, type SlotHead } from './read-shard.ts';
+import { holderOf, judgeForeign, judgeHolder, judgeNotes, judgeUnheld, type Side } from './places.ts';
+import { waitForPositions } from './reach.ts';
+import { readForeign, readHeads, readIdentity, readNotes, readParking, readSlot, type SlotHead } from './read-shard.ts';
+import { forEachShard, withSnapshots, type Snapshots } from './snapshots.ts';
 import { createReport, type Report, type Verdict } from './verdict.ts';
 
 export interface VerifyOptions {
@@ -24,8 +31,10 @@ export interface VerifyOptions {
   readonly topicPrefix: string;
   /** S. */
   readonly slots: number;
-  /** The owner of slot `i` stands at index `i`. */
+  /** The owner of slot `i` stands at index `i`; with a control database, a topology that may be old. */
   readonly owners: readonly ShardId[];
+  /** Tells which slots move, and the newest topology. Without it every move is taken for ended. */
+  readonly control?: Database | undefined;
   readonly shards: (id: ShardId) => Database;
   /** Every shard there is, so that rows on one that owns nothing are found too. */
   readonly allShardIds: readonly ShardId[];
@@ -35,6 +44,8 @@ export interface VerifyOptions {
   readonly waitMs?: number;
   /** Records that one pass may fold; tests lower it. */
   readonly recordsPerPassMax?: number;
+  /** How long a slot that no shard holds is looked at again; tests lower it. */
+  readonly fencePatienceMs?: number;
   readonly log?: Log;
   readonly onProgress?: (progress: VerifyProgress) => void;
   readonly signal: AbortSignal;
@@ -46,24 +57,25 @@ export interface VerifyProgress {
 }
 
 /**
- * Compares the log with every shard. Resolves with a verdict, clean or not; rejects where Kafka or a shard does not
- * answer, or the signal is aborted.
+ * Compares the log with every shard. Resolves with a verdict, clean or not; rejects where Kafka, a shard or
+ * the control database does not answer, or the signal is aborted.
  */
 export async function verifyLedger(options: VerifyOptions): Promise<Verdict> {
-  const { kafka, topicPrefix, slots, owners, signal } = options;
+  const { kafka, topicPrefix, slots, owners } = options;
   assert(owners.length === slots, 'R1: every slot has exactly one owner');
   const report = createReport({ withAcked: options.acked !== undefined });
   const acked = groupAcked(options.acked ?? [], { owners, report });
   const topic = topicNames(topicPrefix).writes;
   const ends = await topicOffsets({ kafka, topic });
   assert(ends.length === slots, `topic ${topic} has ${ends.length} partitions, not ${slots}`);
-  await waitForPositions(options, ends);
-  const ledger: Ledger = { ...options, topic, report, acked, shardIds: [...new Set([...owners, ...options.allShardIds])], progress: progressOf(options, ends) };
-  await withSnapshots(ledger, (snapshots) => checkForeign(ledger, snapshots));
-  for (const pass of planPasses(ends, options.recordsPerPassMax ?? RECORDS_PER_PASS_MAX)) {
-    signal.throwIfAborted();
-    await withSnapshots(ledger, (snapshots) => checkPass(ledger, snapshots, pass));
-  }
+  const moves = createMoves(options);
+  const shardIds = (): readonly ShardId[] => [...new Set([...moves.shards(), ...options.allShardIds])];
+  await waitForPositions({ ...options, ends, shardIds, waitMs: options.waitMs ?? 0 });
+  const ledger: Ledger = { ...options, topic, report, acked, moves, shardIds, progress: progressOf(options, ends) };
+  await moves.look();
+  await checkForeign(ledger);
+  await checkSlots(ledger, ends);
+  report.agrees('moving', moves.slots());
   return report.verdict();
 }
 
@@ -71,39 +83,61 @@ interface Ledger extends Omit<VerifyOptions, 'acked'> {
   readonly topic: string;
   readonly report: Report;
   readonly acked: AckedBySlot;
-  readonly shardIds: readonly ShardId[];
+  readonly moves: Moves;
+  readonly shardIds: () => readonly ShardId[];
   readonly progress: (records: number) => void;
 }
 
-/** An open transaction on each shard. */
-type Snapshots = ReadonlyMap<ShardId, Tx>;
-
-/** Runs `work` with one snapshot of every shard open, all of them until it ends. */
-async function withSnapshots(ledger: Ledger, work: (snapshots: Snapshots) => Promise<void>): Promise<void> {
-  const open = async (rest: readonly ShardId[], opened: Snapshots): Promise<void> => {
-    const [shard, ...others] = rest;
-    if (shard === undefined) return work(opened);
-    await ledger.shards(shard).transaction(async (tx) => {
-      await openSnapshot(tx);
-      await open(others, new Map(opened).set(shard, tx));
-    });
-  };
-  await open(ledger.shardIds, new Map());
-}
-
-async function checkForeign({ owners, slots, report }: Ledger, snapshots: Snapshots): Promise<void> {
-  await forEachShard(snapshots, async (shard, tx) => {
-    const identity = await readIdentity(tx);
+/** Whether the shards are what they should be, and have rows only of slots that they hold. */
+async function checkForeign({ slots, report, moves, shardIds, shards }: Ledger): Promise<void> {
+  const found = await withSnapshots(shardIds(), shards, (snapshots) =>
+    forEachShard(snapshots, async (shard, tx) => {
+      const identity = await readIdentity(tx);
+      return { shard, identity, heads: await readHeads(tx), foreign: await readForeign(tx), notes: await readNotes(tx) };
+    }),
+  );
+  await moves.look();
+  for (const { shard, identity, heads, foreign, notes } of found) {
     if (identity?.shard !== shard || identity.slots !== slots) {
       const actual = identity === undefined ? 'no identity' : `shard ${identity.shard} of ${identity.slots} slots`;
       report.differs({ kind: 'wrong_slot', shard, expected: `shard ${shard} of ${slots} slots`, actual });
     }
-    const owned = owners.flatMap((owner, slot) => (owner === shard ? [slot] : []));
-    for (const { slot, slotState } of await readHeads(tx)) {
-      if (slotState !== null && owners[slot] !== shard) reportForeignState(report, shard, slot, slotState);
+    for (const { slot, slotState } of heads) judgeUnheld(slot, { shard, slotState }, moves, report);
+    for (const rows of foreign) judgeForeign(shard, rows, moves, report);
+    for (const rows of notes) judgeNotes(shard, rows, moves, report);
+  }
+}
+
+/** A slot of which the snapshots show not exactly one holder. */
+interface Unsure {
+  readonly end: SlotOffsets;
+  readonly sides: readonly Side[];
+}
+
+/** Compares every slot where it is held, pass by pass; those in between again, until they are held or time is over. */
+async function checkSlots(ledger: Ledger, ends: readonly SlotOffsets[]): Promise<void> {
+  const { moves, recordsPerPassMax = RECORDS_PER_PASS_MAX, fencePatienceMs = FENCE_PATIENCE_MS, signal } = ledger;
+  let deadlineMs = Infinity;
+  let last = new Map<number, Unsure>();
+  for (let left = ends; left.length > 0; ) {
+    const isOver = performance.now() >= deadlineMs;
+    // What stands still though no move of it is open is no move.
+    const isFinal = (slot: number, sides: readonly Side[]): boolean => isOver || (!moves.isMoving(slot) && isSame(last.get(slot)?.sides, sides));
+    const unsure: Unsure[] = [];
+    for (const pass of planPasses(left, recordsPerPassMax)) {
+      signal.throwIfAborted();
+      unsure.push(...(await checkPass(ledger, pass, isFinal)));
     }
-    for (const foreign of await readForeign(tx, owned)) reportForeign(report, shard, owners[foreign.slot], foreign);
-  });
+    left = unsure.map(({ end }) => end);
+    last = new Map(unsure.map((one) => [one.end.slot, one]));
+    if (deadlineMs === Infinity) deadlineMs = performance.now() + fencePatienceMs;
+    if (left.length > 0) await sleep(POSITION_POLL_MS, signal);
+  }
+}
+
+function isSame(a: readonly Side[] | undefined, b: readonly Side[]): boolean {
+  const text = (sides: readonly Side[]): string => sides.map(({ shard, slotState }) => `${shard} ${slotState?.state} ${slotState?.epoch} ${slotState?.movedTo}`).join();
+  return a !== undefined && text(a) === text(b);
 }
 
 /** One slot of a pass. */
@@ -113,8 +147,34 @@ interface OpenSlot {
   readonly fold: SlotFold;
 }
 
-async function checkPass(ledger: Ledger, snapshots: Snapshots, ends: readonly SlotOffsets[]): Promise<void> {
-  const open = await openSlots(ledger, snapshots, ends);
+type Heads = ReadonlyMap<ShardId, ReadonlyMap<number, SlotHead>>;
+
+/** Compares the slots that have one holder, and the others where `isFinal`; returns those that are left. */
+async function checkPass(ledger: Ledger, ends: readonly SlotOffsets[], isFinal: (slot: number, sides: readonly Side[]) => boolean): Promise<readonly Unsure[]> {
+  const { moves, report, shardIds, shards } = ledger;
+  const placed: Unsure[] = [];
+  const unsure: Unsure[] = [];
+  await moves.look();
+  await withSnapshots(shardIds(), shards, async (snapshots) => {
+    const heads = await headsOf(snapshots);
+    for (const end of ends) {
+      const sides = [...heads].map(([shard, ofShard]): Side => ({ shard, slotState: ofShard.get(end.slot)?.slotState ?? null }));
+      const isPlaced = holderOf(sides) !== undefined || isFinal(end.slot, sides);
+      (isPlaced ? placed : unsure).push({ end, sides });
+    }
+    if (placed.length > 0) await compareSlots(ledger, snapshots, heads, placed);
+  });
+  await moves.look();
+  for (const { end, sides } of placed) judgeHolder(end.slot, sides, moves, report);
+  return unsure;
+}
+
+async function headsOf(snapshots: Snapshots): Promise<Heads> {
+  return new Map(await forEachShard(snapshots, async (shard, tx) => [shard, new Map((await readHeads(tx)).map((head) => [head.slot, head]))] as const));
+}
+
+async function compareSlots(ledger: Ledger, snapshots: Snapshots, heads: Heads, placed: readonly Unsure[]): Promise<void> {
+  const open = await openSlots(ledger, snapshots, heads, placed);
   const { kafka, topic, signal } = ledger;
   await readTopic({ kafka, topic, signal, onRecords: (slot, records) => foldRecords(ledger, open.get(slot)?.fold, slot, records) });
   await forEachShard(snapshots, async (shard, tx) => {
@@ -127,14 +187,14 @@ async function checkPass(ledger: Ledger, snapshots: Snapshots, ends: readonly Sl
   });
 }
 
-async function openSlots({ owners, slots, acked }: Ledger, snapshots: Snapshots, ends: readonly SlotOffsets[]): Promise<Map<number, OpenSlot>> {
+async function openSlots({ slots, acked, moves }: Ledger, snapshots: Snapshots, heads: Heads, placed: readonly Unsure[]): Promise<Map<number, OpenSlot>> {
   const open = new Map<number, OpenSlot>();
   await forEachShard(snapshots, async (shard, tx) => {
-    const own = ends.filter(({ slot }) => owners[slot] === shard);
-    const heads = new Map((await readHeads(tx)).map((head) => [head.slot, head]));
-    const parking = await readParking(tx, own.map(({ slot }) => slot));
-    for (const end of own) {
-      const head = heads.get(end.slot);
+    // Without a holder the shard that the topology names has the best claim.
+    const own = placed.filter(({ end, sides }) => (holderOf(sides)?.shard ?? moves.owner(end.slot)) === shard);
+    const parking = await readParking(tx, own.map(({ end }) => end.slot));
+    for (const { end } of own) {
+      const head = heads.get(shard)?.get(end.slot);
       const witness = witnessOf(must(parking.get(end.slot), 'asked for every slot'));
       const position = head?.position?.nextOffset ?? 0n;
       open.set(end.slot, { shard, head, fold: new SlotFold({ slots, ends: end, position, witness, acked: acked.get(end.slot) }) });
@@ -150,31 +210,6 @@ function foldRecords({ progress }: Ledger, fold: SlotFold | undefined, slot: Slo
   progress(fold.records - before);
 }
 
-/** Polls until every owner has reached the end that its slots had at the call, or the time is over. */
-async function waitForPositions({ waitMs = 0, owners, shards, log, signal }: VerifyOptions, ends: readonly SlotOffsets[]): Promise<void> {
-  const deadlineMs = performance.now() + waitMs;
-  let behind = [...new Set(owners)];
-  while (waitMs > 0 && behind.length > 0) {
-    const still = await Promise.all(behind.map(async (shard) => (await hasReached(shards(shard), ends.filter(({ slot }) => owners[slot] === shard), signal)) ? [] : [shard]));
-    behind = still.flat();
-    if (behind.length === 0) return;
-    if (performance.now() >= deadlineMs) {
-      log?.warn({ shards: behind, waitMs }, 'shards have not reached the end of the log');
-      return;
-    }
-    await sleep(POSITION_POLL_MS, signal);
-  }
-}
-
-async function hasReached(database: Database, ends: readonly SlotOffsets[], signal: AbortSignal): Promise<boolean> {
-  signal.throwIfAborted();
-  const positions = await database.query<{ readonly slot: number; readonly next: bigint }>({
-    text: `select slot, next_offset as next from position where stream = 'writes'`,
-  });
-  const bySlot = new Map(positions.map(({ slot, next }) => [slot, next]));
-  return ends.every(({ slot, high }) => (bySlot.get(slot) ?? 0n) >= high);
-}
-
 function progressOf({ onProgress }: VerifyOptions, ends: readonly SlotOffsets[]): (records: number) => void {
   const recordsTotal = Number(ends.reduce((sum, { low, high }) => sum + high - low, 0n));
   let read = 0;
@@ -182,9 +217,4 @@ function progressOf({ onProgress }: VerifyOptions, ends: readonly SlotOffsets[])
     read += records;
     onProgress?.({ records: Math.min(read, recordsTotal), recordsTotal });
   };
-}
-
-/** The shards at once: each transaction is one connection, so what a shard is asked stays one after the other. */
-async function forEachShard(snapshots: Snapshots, work: (shard: ShardId, tx: Tx) => Promise<void>): Promise<void> {
-  await Promise.all([...snapshots].map(([shard, tx]) => work(shard, tx)));
 }
