@@ -12,6 +12,8 @@ const pid = z.int().nullable();
 const schema = z.object({
   gateway: z.string(),
   admin: z.string(),
+  /** Of the supervisor: it starts and stops the Postgres of a shard. The admin token opens it. */
+  local: z.string(),
   apiKey: z.string(),
   adminToken: z.string(),
   tenant: z.string(),
@@ -27,12 +29,23 @@ const schema = z.object({
   /** Enough to recognise each process later, in the order in which they are to be stopped. */
   processes: z.array(z.object({ name: z.string(), pid: z.int(), startTicks: z.number(), stopSignal: z.string() })),
 });
+/** Whatever else another version has written. */
+const processesOnly = schema.pick({ processes: true });
 
 export type ClusterFile = z.infer<typeof schema>;
 
 /** The file in a cluster's directory; undefined where no cluster runs. */
 export function readClusterFile(dir: string): ClusterFile | undefined {
   return readJson(fileOf(dir), schema);
+}
+
+/** What a start that did not end in order has left running; 'damaged' where the file does not tell. */
+export function readProcesses(dir: string): ClusterFile['processes'] | 'damaged' {
+  try {
+    return readJson(fileOf(dir), processesOnly)?.processes ?? [];
+  } catch {
+    return 'damaged'; // cut off, or not ours: the caller says so
+  }
 }
 
 export function writeClusterFile(dir: string, file: ClusterFile): void {

@@ -1,8 +1,8 @@
 /**
  * A whole Millrace on this machine: real brokers, real Postgres, every service, supervised.
  *
- * Started in the order servers, ring-manager, writers and gateways; drained in reverse. One cluster a directory: a
- * lock says who runs it, `cluster.json` what runs.
+ * Started in the order servers, ring-manager, writers and gateways; drained in reverse. While it runs, shards join and
+ * leave through the local API. One cluster a directory: a lock says who runs it, `cluster.json` what runs.
  */
 import { accessSync, constants, mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -10,26 +10,24 @@ import { join, resolve } from 'node:path';
 import { must } from '@millrace/write';
 
 import type { Child } from './child.ts';
-import { removeClusterFile, writeClusterFile, type ClusterFile } from './cluster-file.ts';
-import { describeCluster } from './describe.ts';
+import { removeClusterFile, type ClusterFile } from './cluster-file.ts';
 import { isLock, tryLock, type DirLock } from './dir-lock.ts';
-import { layoutOf, saveLayout } from './layout.ts';
 import { stopLeftovers } from './leftovers.ts';
-import { rotateLogs } from './logs.ts';
+import { startLocalApi, type LocalApi } from './local-api.ts';
 import { refuseOthersFiles, removeOwnEntries } from './own-entries.ts';
-import { secretsOf } from './secrets.ts';
-import { createServers, portsOf, postgresNames, type Servers } from './servers.ts';
-import { createServices, type Services, type Tune } from './services.ts';
-import { supervised } from './supervise.ts';
+import { prepare, type Prepared } from './prepare.ts';
+import type { Tune } from './services.ts';
 
 export interface LocalClusterOptions {
   /** Where all state lives, `.millrace` by custom. */
   readonly dir: string;
-  /** Fixed when the data is made, as are `shards` and `brokers`. Default 64. */
+  /** Fixed when the data is made, as are the `brokers`. Default 64. */
   readonly slots?: number;
-  /** 1 to 26; default 2. */
+  /** 1 to 26; default 2. Where there is data already: as many as it has now. */
   readonly shards?: number;
   readonly brokers?: 1 | 3;
+  /** Default 1; of several one leads. */
+  readonly ringManagers?: number;
   /** Default 1. */
   readonly writers?: number;
   /** Default 1. */
@@ -51,13 +49,15 @@ export interface LocalClusterOptions {
   readonly tune?: Tune;
 }
 
-/** A process of the cluster by its name in cluster.json: `kafka-1`, `control`, `shard-a`, `ring-manager`, `shard-writer-1`, `ingest-gateway-1`. */
+/** A process of the cluster by its name in cluster.json: `kafka-1`, `control`, `shard-a`, `ring-manager`, `ring-manager-2`, `shard-writer-1`, `ingest-gateway-1`. */
 export type ClusterProcess = Pick<Child, 'name' | 'pid' | 'logFile' | 'start' | 'stop' | 'kill' | 'exited'>;
 
 export interface LocalCluster {
   readonly dir: string;
   /** As it is now. */
   readonly file: ClusterFile;
+  /** Of each ring-manager, the first one's in `file` too. */
+  readonly adminUrls: readonly string[];
   /** @throws AssertionFailed for a name that the cluster does not have. */
   process(name: string): ClusterProcess;
   processes(): readonly ClusterProcess[];
@@ -92,29 +92,30 @@ export async function startLocalCluster(options: LocalClusterOptions): Promise<L
   const dir = resolve(options.dir);
   const progress = options.progress ?? (() => undefined);
   const lock = await takeDirectory(dir, options.fresh ?? false, progress);
-  const stages: Child[][] = [];
+  let prepared: Prepared | undefined;
+  let api: LocalApi | undefined;
   const stop = async (): Promise<void> => {
     try {
-      await stopStages(stages, progress);
+      await Promise.all([api?.close(), prepared?.shards.close()]);
+      if (prepared !== undefined) await stopStages(stagesOf(prepared), progress);
       removeClusterFile(dir);
     } finally {
       lock.release();
     }
   };
   try {
-    const { servers, services, describe } = await prepare(dir, options, progress);
-    stages.push(...stagesOf(servers, services));
-    const publish = (): void => writeClusterFile(dir, describe());
-    for (const child of stages.flat()) child.onChange(publish);
-    await startStages(stages, progress, options.signal);
-    const children = stages.flat();
+    const { shards, describe, localPort, adminToken, services } = (prepared = await prepare(dir, options, progress));
+    const children = (): readonly Child[] => (prepared === undefined ? [] : stagesOf(prepared).flat());
+    await startStages(stagesOf(prepared), progress, options.signal);
+    api = await startLocalApi({ port: localPort, token: adminToken, shards });
     return {
       dir,
       get file() {
         return describe();
       },
-      process: (name) => must(children.find((child) => child.name === name), `the cluster has a process ${name}`),
-      processes: () => children,
+      adminUrls: services.adminUrls,
+      process: (name) => must(children().find((child) => child.name === name), `the cluster has a process ${name}`),
+      processes: children,
       stop,
     };
   } catch (error) {
@@ -123,31 +124,9 @@ export async function startLocalCluster(options: LocalClusterOptions): Promise<L
   }
 }
 
-interface Prepared {
-  readonly servers: Servers;
-  readonly services: Services;
-  readonly describe: () => ClusterFile;
-}
-
-async function prepare(dir: string, options: LocalClusterOptions, progress: (step: string) => void): Promise<Prepared> {
-  const { writers = 1, gateways = 1, supervise = true } = options;
-  const layout = layoutOf(dir, options);
-  saveLayout(dir, layout);
-  const secrets = secretsOf(dir, postgresNames(layout));
-  const logDir = join(dir, 'logs');
-  rotateLogs(logDir);
-  progress(`preparing ${layout.brokers} Kafka broker(s) and ${layout.shards.length + 1} Postgres servers`);
-  const servers = await createServers({ dir, logDir, layout, secrets, durable: options.durable });
-  const { env, tune, port: gatewayPort } = options;
-  const services = await createServices({ dir, logDir, layout, secrets, servers, writers, gateways, gatewayPort, env, tune });
-  saveLayout(dir, { ...layout, ports: { ...layout.ports, ...portsOf(servers), ...services.ports } });
-  for (const child of stagesOf(servers, services).flat()) supervised(child, { restart: supervise, report: progress });
-  return { servers, services, describe: () => describeCluster({ layout, secrets, servers, services }) };
-}
-
 /** What starts together, in order. */
-function stagesOf({ brokers, control, shards }: Servers, { ringManager, writers, gateways }: Services): Child[][] {
-  return [[...brokers, control, ...shards.map((shard) => shard.postgres)], [ringManager], [...writers, ...gateways]];
+function stagesOf({ servers: { brokers, control }, services: { ringManagers, writers, gateways }, shards }: Prepared): Child[][] {
+  return [[...brokers, control, ...shards.servers], [...ringManagers], [...writers, ...gateways]];
 }
 
 async function startStages(
@@ -187,12 +166,13 @@ function separateServices(stage: readonly Child[]): readonly (readonly Child[])[
 async function takeDirectory(dir: string, fresh: boolean, progress: (step: string) => void): Promise<DirLock> {
   mkdirSync(dir, { recursive: true });
   refuseForeign(dir);
-  if (fresh) refuseOthersFiles(dir);
+  refuseOthersFiles(dir, fresh);
   const lock = tryLock(join(dir, 'lock'));
   if (!isLock(lock)) throw new ClusterInUse(dir, lock.pid);
   try {
-    const left = await stopLeftovers(dir);
-    if (left.length > 0) progress(`stopped what an earlier start had left behind: ${left.join(', ')}`);
+    const { stopped, damaged } = await stopLeftovers(dir);
+    if (stopped.length > 0) progress(`stopped what an earlier start had left behind: ${stopped.join(', ')}`);
+    if (damaged) progress(`removed cluster.json of an earlier start: it is damaged. What that start may have left running shows in: ps ax | grep ${dir}`);
     if (!fresh) return lock;
     progress(`removing the data in ${dir}`);
     removeOwnEntries(dir);

@@ -1,3 +1,4 @@
+export { FileDamaged } from './atomic-file.ts';
 export { createBrokers, startBroker, startBrokers, type Broker, type BrokerOptions } from './broker.ts';
 export { ChildFailed, type Child, type Exit } from './child.ts';
 export { readClusterFile, type ClusterFile } from './cluster-file.ts';

@@ -26,3 +26,9 @@ test.each([{ slots: 32 }, { shards: 1 }, { brokers: 1 as const }])('data cannot 
   saveLayout(dir, layoutOf(dir, { slots: 16, shards: 3, brokers: 3 }));
   expect(() => layoutOf(dir, wish)).toThrow(LayoutMismatch);
 });
+
+test('where shards have joined since, another number of shards is refused with those that there are', () => {
+  saveLayout(dir, { ...layoutOf(dir, { shards: 2 }), shards: ['a', 'b', 'd'] });
+  expect(() => layoutOf(dir, { shards: 2 })).toThrow(/has 3 shards \(a, b, d\), not 2.*millrace ring remove.*--fresh/s);
+  expect(layoutOf(dir, { shards: 3 }).shards).toEqual(['a', 'b', 'd']);
+});

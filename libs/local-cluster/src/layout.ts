@@ -46,7 +46,7 @@ export function layoutOf(dir: string, wished: WishedLayout): Layout {
   const kept = readJson<Layout>(fileOf(dir), schema);
   if (kept === undefined) return newLayout(wished);
   refuseChange(dir, 'slots', wished.slots, kept.slots);
-  refuseChange(dir, 'shards', wished.shards, kept.shards.length);
+  refuseOtherShards(dir, wished.shards, kept.shards);
   refuseChange(dir, 'brokers', wished.brokers, kept.brokers);
   return kept;
 }
@@ -76,6 +76,16 @@ function refuseChange(dir: string, what: string, wished: number | undefined, kep
   throw new LayoutMismatch(
     `The data in ${dir} was made with ${kept} ${what}, not ${wished}: leave the option out to continue with it, ` +
       'or add --fresh to begin with new data.',
+  );
+}
+
+/** Shards join and leave while the cluster runs, so their number may be another than the one it was made with. */
+function refuseOtherShards(dir: string, wished: number | undefined, kept: readonly string[]): void {
+  if (wished === undefined || wished === kept.length) return;
+  throw new LayoutMismatch(
+    `The cluster in ${dir} has ${kept.length} shard${kept.length === 1 ? '' : 's'} (${kept.join(', ')}), not ${wished}: leave the option out to continue ` +
+      'with them, and let shards join or leave while it runs (millrace ring add, millrace ring remove); or add --fresh to ' +
+      'begin with new data.',
   );
 }
 

@@ -28,9 +28,15 @@ test('a fresh start in a directory with the files of others is refused and chang
   expect(left()).toEqual(before);
 });
 
+test('a start in a directory with the files of others, and no cluster, is refused and changes nothing', async () => {
+  put('package.json', 'secrets.json');
+  await expect(startLocalCluster({ dir })).rejects.toThrow(/not empty.*package\.json.*--cluster DIR/s);
+  expect(left()).toEqual(['package.json', 'secrets.json']);
+});
+
 test("another program's layout.json does not make a directory a cluster's", () => {
   put('layout.json', 'index.html');
-  expect(() => refuseOthersFiles(dir)).toThrow(DirectoryNotACluster);
+  expect(() => refuseOthersFiles(dir, true)).toThrow(DirectoryNotACluster);
 });
 
 test('what a cluster makes is removed, and what others put beside it stays', () => {
@@ -39,7 +45,7 @@ test('what a cluster makes is removed, and what others put beside it stays', () 
   rotateLogs(join(dir, 'logs'));
   make('kafka', 'postgres', 'bench');
   put('lock', 'cluster.json', 'layout.json.17.part', 'notes.txt');
-  refuseOthersFiles(dir);
+  for (const fresh of [true, false]) refuseOthersFiles(dir, fresh); // notes beside a cluster are nobody's concern
   removeOwnEntries(dir);
   expect(left()).toEqual(['bench', 'lock', 'notes.txt']);
 });
@@ -48,6 +54,6 @@ test.each([[[]], [['lock', 'layout.json.17.part']], [['logs', 'config', 'secrets
   'without a layout, what a start may have left can be begun anew: %j',
   (names) => {
     put(...names);
-    expect(() => refuseOthersFiles(dir)).not.toThrow();
+    for (const fresh of [true, false]) expect(() => refuseOthersFiles(dir, fresh)).not.toThrow();
   },
 );

@@ -15,17 +15,15 @@ const LOCK_DRAFT = /^lock\.\d+$/;
 /** The benchmarks keep theirs in `.millrace` too, and remove it themselves. */
 const NEIGHBOUR = 'bench';
 
-/** A directory that holds files of others, and no cluster, is not one to begin anew in. */
+/** A directory that holds files of others, and no cluster, is not one to begin in, and not one to begin anew in. */
 export class DirectoryNotACluster extends Error {
   override readonly name = 'DirectoryNotACluster';
   readonly code = 'directory_not_a_cluster';
   readonly retryable = false;
 
-  constructor(dir: string, entry: string) {
-    super(
-      `--fresh removes the data of a cluster, and ${dir} does not hold one: it has no layout.json of Millrace, but ` +
-        `${entry}. Nothing was removed. Name an empty or a new directory (--cluster DIR).`,
-    );
+  constructor(dir: string, entry: string, fresh: boolean) {
+    const why = fresh ? `--fresh removes the data of a cluster, and ${dir} does not hold one` : `${dir} does not hold a cluster, and is not empty`;
+    super(`${why}: it has no layout.json of Millrace, but ${entry}. Nothing was changed. Name an empty or a new directory (--cluster DIR).`);
   }
 }
 
@@ -33,10 +31,10 @@ export class DirectoryNotACluster extends Error {
  * Without a layout.json the directory may hold only names that a cluster makes: those of a start that failed before
  * it wrote one. @throws DirectoryNotACluster
  */
-export function refuseOthersFiles(dir: string): void {
+export function refuseOthersFiles(dir: string, fresh: boolean): void {
   if (hasLayout(dir)) return;
   const other = readdirSync(dir).find((name) => !isKnown(name));
-  if (other !== undefined) throw new DirectoryNotACluster(dir, other);
+  if (other !== undefined) throw new DirectoryNotACluster(dir, other, fresh);
 }
 
 /** Everything that a cluster has made but the lock, which the caller holds. */

@@ -5,7 +5,7 @@
  */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chownSync, cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { chownSync, cpSync, existsSync, mkdirSync, readFileSync, realpathSync, renameSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -37,6 +37,8 @@ interface Account {
 
 const FALLBACK_HOME = '/var/lib/millrace';
 const STICKY = 0o1000;
+/** In the directory asked for: a link to the home that stands in for it. */
+const LINK = 'elsewhere';
 
 /** The user that can run these binaries on this directory; makes the directory. */
 export async function postgresUser(dir: string, binaries: PostgresBinaries): Promise<PostgresUser> {
@@ -55,6 +57,13 @@ export async function postgresUser(dir: string, binaries: PostgresBinaries): Pro
     'Postgres refuses to run as root, and neither a user namespace (unshare -U) nor a system user works here. ' +
       'Run as an ordinary user.',
   );
+}
+
+/** Removes the data of a server that has stopped, also where another directory stands in for this one. */
+export function removeHome(dir: string): void {
+  const link = join(dir, LINK);
+  if (existsSync(link)) rmSync(realpathSync(link), { recursive: true });
+  rmSync(dir, { recursive: true, force: true });
 }
 
 function plain(home: string, binaries: PostgresBinaries): PostgresUser {
@@ -88,7 +97,7 @@ function outsideHome(dir: string, given: PostgresBinaries): PostgresUser {
     'a system has accounts beside root',
   );
   const home = join(FALLBACK_HOME, createHash('sha256').update(dir).digest('hex').slice(0, 12), basename(dir));
-  const link = join(dir, 'elsewhere');
+  const link = join(dir, LINK);
   if (!existsSync(link)) {
     // Of a directory of this name that was removed, or a link whose end was.
     rmSync(home, { recursive: true, force: true });

@@ -29,7 +29,7 @@ export interface ServersInput {
 
 const CONTROL = 'control';
 
-export function postgresNames(layout: Layout): readonly string[] {
+export function postgresNames(layout: Pick<Layout, 'shards'>): readonly string[] {
   return [CONTROL, ...layout.shards.map(shardName)];
 }
 
@@ -38,7 +38,7 @@ export async function createServers(input: ServersInput): Promise<Servers> {
   const [brokers, control, shards] = await Promise.all([
     brokersOf(input),
     postgresOf(input, CONTROL),
-    Promise.all(layout.shards.map(async (id) => ({ id, postgres: await postgresOf(input, shardName(id)) }))),
+    Promise.all(layout.shards.map((id) => createShard(input, id))),
   ]);
   return { brokers, control, shards };
 }
@@ -60,6 +60,16 @@ function brokersOf({ dir, logDir, layout }: ServersInput): Promise<readonly Brok
     controllerPort: layout.ports[`kafka-${index + 1}.controller`],
   }));
   return createBrokers(layout.brokers, { dir: join(dir, 'kafka'), logDir, ports });
+}
+
+/** A shard that is not in the layout yet. Its port and passwords are those of an earlier shard of this name, if there was one. */
+export async function createShard(input: ServersInput, id: string): Promise<Shard> {
+  return { id, postgres: await postgresOf(input, shardName(id)) };
+}
+
+/** Where the data of a shard is. */
+export function shardDir(dir: string, id: string): string {
+  return join(dir, 'postgres', shardName(id));
 }
 
 function postgresOf({ dir, logDir, layout, secrets, durable }: ServersInput, name: string): Promise<Postgres> {

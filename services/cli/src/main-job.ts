@@ -56,6 +56,7 @@ export async function verify(options: {
     topicPrefix,
     slots,
     owners,
+    control: connections.control,
     shards: shards.get,
     allShardIds: shards.ids(),
     acked,
@@ -138,8 +139,8 @@ async function sampleEvery({ connections, watch, signal }: Sampling): Promise<vo
   while (!signal.aborted) {
     // A server that is down for a moment costs a sample, not the run.
     await standingOf(connections).then(
-      (standing) => {
-        if (standing.every((shard) => shard.problem === undefined)) watch.sampled(totalsOf(standing.flatMap((shard) => shard.slots)));
+      ({ slots, unheld }) => {
+        if (unheld === 0) watch.sampled(totalsOf(slots));
       },
       () => undefined,
     );

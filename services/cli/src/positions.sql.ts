@@ -18,6 +18,12 @@ export const SLOT_POSITIONS: Sql = {
          order by p.slot`,
 };
 
+/** How many slot rows of the shard are in each state; the owner of a slot is the shard where it is ACTIVE or MOVING. */
+export const SLOT_STATES: Sql = {
+  name: 'cli-slot-states',
+  text: `select state::text as state, count(*)::int as slots from slot group by state`,
+};
+
 /** When Kafka took the newest applied record of each of these slots, in epoch milliseconds. */
 export function newestApplied(slots: readonly Slot[]): Sql {
   return {

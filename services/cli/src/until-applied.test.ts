@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import type { ShardId, Slot } from '@millrace/write';
 
-import type { ShardStanding } from './standing.ts';
+import { NO_SLOTS, together, type ShardStanding, type Standing } from './standing.ts';
 import { ShardSilent, untilApplied } from './until-applied.ts';
 
 const output = { live: () => undefined };
@@ -9,16 +9,18 @@ const { signal } = new AbortController();
 
 const answers = (shard: string, lagRecords: bigint): ShardStanding => ({
   shard: shard as ShardId,
-  slots: [{ slot: 0 as Slot, shard: shard as ShardId, state: 'active', position: 0n, relayed: 0n, end: lagRecords, lagRecords, lagSeconds: 0 }],
+  states: { ...NO_SLOTS, ACTIVE: 1 },
+  slots: [{ slot: (shard === 'a' ? 0 : 1) as Slot, shard: shard as ShardId, state: 'ACTIVE', position: 0n, relayed: 0n, end: lagRecords, lagRecords, lagSeconds: 0 }],
   parkedKeys: 0n,
   parkedRecords: 0n,
 });
-const silent = (shard: string): ShardStanding => ({ shard: shard as ShardId, problem: 'connection refused', slots: [], parkedKeys: 0n, parkedRecords: 0n });
+const silent = (shard: string): ShardStanding => ({ shard: shard as ShardId, problem: 'connection refused', slots: [], states: NO_SLOTS, parkedKeys: 0n, parkedRecords: 0n });
 
 /** The looks in this order, the last again and again, each at its minute. */
-function looking(...looks: readonly (readonly ShardStanding[])[]): { look: () => Promise<readonly ShardStanding[]>; nowMs: () => number; looked: () => number } {
+function looking(...looks: readonly (readonly ShardStanding[])[]): { look: () => Promise<Standing>; nowMs: () => number; looked: () => number } {
   let looked = 0;
-  return { look: async () => looks[Math.min(looked++, looks.length - 1)]!, nowMs: () => looked * 60_000, looked: () => looked };
+  const slots = Math.max(...looks.map((look) => look.length));
+  return { look: async () => together(looks[Math.min(looked++, looks.length - 1)]!, slots), nowMs: () => looked * 60_000, looked: () => looked };
 }
 
 test('a shard that does not answer is waited for, though no other lags', async () => {
@@ -43,4 +45,11 @@ test('a shard that is back counts as progress, however much it lags', async () =
   const { looked, ...at } = looking([answers('a', 0n), silent('b')], [answers('a', 0n), silent('b')], [answers('a', 0n), answers('b', 900n)], [answers('a', 0n), answers('b', 900n)], [answers('a', 0n), answers('b', 0n)]);
   await untilApplied({ ...at, output, signal });
   expect(looked()).toBe(5);
+});
+
+test('a slot that no shard holds is waited for: its lag is unknown', async () => {
+  const fenced: ShardStanding = { ...answers('b', 0n), slots: [], states: { ...NO_SLOTS, INCOMING: 1 } };
+  const { looked, ...at } = looking([answers('a', 0n), fenced], [answers('a', 0n), answers('b', 3n)], [answers('a', 0n), answers('b', 0n)]);
+  await untilApplied({ ...at, output, signal });
+  expect(looked()).toBe(3);
 });

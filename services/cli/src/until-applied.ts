@@ -2,7 +2,7 @@
 import { sleep } from '@millrace/runtime';
 
 import { count, type Output } from './output.ts';
-import { totalsOf, type ShardStanding } from './standing.ts';
+import { totalsOf, type ShardStanding, type Standing } from './standing.ts';
 
 const LOOK_EVERY_MS = 200;
 /** Without one more applied record, or one more shard that answers, for this long, the wait ends. */
@@ -20,14 +20,14 @@ export class ShardSilent extends Error {
 }
 
 export interface Wait {
-  readonly look: () => Promise<readonly ShardStanding[]>;
+  readonly look: () => Promise<Standing>;
   readonly output: Pick<Output, 'live'>;
   readonly signal: AbortSignal;
   readonly nowMs?: () => number;
 }
 
 /**
- * Until every shard answers and none lags. A lag that no longer shrinks ends the wait too: the verdict then tells
+ * Until every shard answers, every slot is held and none lags. A lag that no longer shrinks ends the wait too: the verdict then tells
  * what is missing. @throws ShardSilent, or what the look throws
  */
 export async function untilApplied({ look, output, signal, nowMs = () => performance.now() }: Wait): Promise<void> {
@@ -36,7 +36,7 @@ export async function untilApplied({ look, output, signal, nowMs = () => perform
   for (;;) {
     const left = leftOf(await look());
     const [silent] = left.silent;
-    if (silent === undefined && left.lagRecords === 0n) return;
+    if (silent === undefined && left.unheld === 0 && left.lagRecords === 0n) return;
     output.live(describe(left));
     if (best === undefined || isLess(left, best)) [best, bestAtMs] = [left, nowMs()];
     if (nowMs() - bestAtMs > STUCK_MS) {
@@ -50,22 +50,26 @@ export async function untilApplied({ look, output, signal, nowMs = () => perform
 interface Left {
   /** Their lag is unknown. */
   readonly silent: readonly ShardStanding[];
+  /** Slots whose lag is unknown too. */
+  readonly unheld: number;
   readonly lagRecords: bigint;
   readonly lagSeconds: number;
 }
 
-function leftOf(standing: readonly ShardStanding[]): Left {
-  const { lagRecords, lagSeconds } = totalsOf(standing.flatMap((shard) => shard.slots));
-  return { silent: standing.filter((shard) => shard.problem !== undefined), lagRecords, lagSeconds };
+function leftOf({ shards, slots, unheld }: Standing): Left {
+  const { lagRecords, lagSeconds } = totalsOf(slots);
+  return { silent: shards.filter((shard) => shard.problem !== undefined), unheld, lagRecords, lagSeconds };
 }
 
-/** The lags of different numbers of shards do not compare. */
+/** The lags of different numbers of shards, or slots, do not compare. */
 function isLess(left: Left, best: Left): boolean {
   if (left.silent.length !== best.silent.length) return left.silent.length < best.silent.length;
+  if (left.unheld !== best.unheld) return left.unheld < best.unheld;
   return left.lagRecords < best.lagRecords;
 }
 
-function describe({ silent, lagRecords, lagSeconds }: Left): string {
+function describe({ silent, unheld, lagRecords, lagSeconds }: Left): string {
   const waiting = silent.length === 0 ? '' : `; no answer from ${silent.map(({ shard }) => shard).join(', ')}`;
-  return `applying what is left: lag ${count(lagRecords)} records, ${lagSeconds} s${waiting}`;
+  const moving = unheld === 0 || silent.length > 0 ? '' : `; ${count(unheld)} slots between two shards`;
+  return `applying what is left: lag ${count(lagRecords)} records, ${lagSeconds} s${waiting}${moving}`;
 }

@@ -22,6 +22,6 @@ export function welcome({ dir, file }: LocalCluster): string {
     post('/v1/accounts/alice/deposits', 'deposit-alice-1', '{"amount":"25.00","currency":"GBP"}'),
     `  curl -sS -w '\\n' ${gateway}/v1/accounts/alice ${auth}`,
     '',
-    'npm run millrace -- status | verify | parked list | --help.   Ctrl-C stops everything.',
+    'npm run millrace -- status | verify | ring add | parked list | --help.   Ctrl-C stops everything.',
   ].join('\n');
 }

@@ -38,7 +38,7 @@ export function startCommand(program: Command): void {
     .option('--writes <n>', 'how many writes the main job sends; 0: only the cluster', wholeNumber(0, 1_000_000_000), WRITES)
     .option('--seed <text>', 'of the generated writes (default: a new one)')
     .option('--replay <file.csv>', 'replay an Online-Retail style CSV instead of generated writes')
-    .option('--shards <n>', 'how many Postgres shards; fixed when the data is made (default: 2)', wholeNumber(1, SHARDS_MAX))
+    .option('--shards <n>', 'how many Postgres shards to begin with; later: millrace ring add|remove (default: 2)', wholeNumber(1, SHARDS_MAX))
     .option('--writers <n>', 'how many shard-writers', wholeNumber(1, 16), 1)
     .option('--brokers <n>', 'how many Kafka brokers, 1 or 3; fixed when the data is made (default: 1)', brokers)
     .option('--fresh', 'remove the data of earlier starts first')

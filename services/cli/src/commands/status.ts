@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { connected, type Connections } from '../connect.ts';
 import { contextOf } from '../context.ts';
 import { count } from '../output.ts';
-import { standingOf, totalsOf, type ShardStanding, type Totals } from '../standing.ts';
+import { standingOf, totalsOf, type ShardStanding, type SlotStanding, type Totals } from '../standing.ts';
 import { listenForStop } from '../stop-signal.ts';
 import type { Target } from '../target.ts';
 
@@ -18,15 +18,17 @@ interface StatusOptions {
 const RATE_MS = 1_000;
 const CLEAR_SCREEN = '\u001b[H\u001b[2J';
 
-interface Status {
+export interface Status {
   readonly epoch: number;
   readonly slots: number;
   readonly totals: Totals & Rates;
+  /** Slots that no shard which answered holds. */
+  readonly unheld: number;
   readonly shards: readonly (ShardStanding & Rates & { readonly totals: Totals })[];
   readonly services: readonly { readonly name: string; readonly pid: number | null }[];
 }
 
-interface Rates {
+export interface Rates {
   readonly ackedPerSecond: number;
   readonly appliedPerSecond: number;
 }
@@ -34,7 +36,7 @@ interface Rates {
 export function statusCommand(program: Command): void {
   program
     .command('status')
-    .description('services, slots, positions, lag in records and seconds, rates, parked keys')
+    .description('services, slots and their moves, positions, lag in records and seconds, rates, parked keys')
     .option('--watch', 'look again and again')
     .option('--slots', 'a line for each slot')
     .action(async (options: StatusOptions, command: Command) => {
@@ -59,38 +61,43 @@ async function look(target: Target, connections: Connections, signal: AbortSigna
   await sleep(RATE_MS, signal);
   const after = await standingOf(connections);
   const seconds = (performance.now() - sinceMs) / 1000;
-  const shards = after.map((shard) => {
-    const totals = totalsOf(shard.slots);
-    const earlier = totalsOf(before.find((one) => one.shard === shard.shard)?.slots ?? shard.slots);
-    return { ...shard, totals, ...ratesOf(earlier, totals, seconds) };
-  });
-  const totals = totalsOf(after.flatMap((shard) => shard.slots));
-  const earlier = totalsOf(before.flatMap((shard) => shard.slots));
+  const rates = (of: readonly SlotStanding[]): Rates => ratesOf(before.slots, of, seconds);
+  const shards = after.shards.map((shard) => ({ ...shard, totals: totalsOf(shard.slots), ...rates(shard.slots) }));
   const services = (target.local?.services ?? []).map(({ name, pid }) => ({ name, pid }));
-  return { epoch, slots, totals: { ...totals, ...ratesOf(earlier, totals, seconds) }, shards, services };
+  return { epoch, slots, totals: { ...totalsOf(after.slots), ...rates(after.slots) }, unheld: after.unheld, shards, services };
 }
 
-function ratesOf(before: Totals, after: Totals, seconds: number): Rates {
-  const rate = (from: bigint, to: bigint): number => Math.max(0, Math.round(Number(to - from) / seconds));
-  return { ackedPerSecond: rate(before.end, after.end), appliedPerSecond: rate(before.applied, after.applied) };
+/** Slot by slot, wherever it was before: a slot that came brings its past along, which nobody did in that time. */
+export function ratesOf(before: readonly SlotStanding[], after: readonly SlotStanding[], seconds: number): Rates {
+  const earlier = new Map(before.map((one) => [one.slot, one]));
+  const rate = (of: (slot: SlotStanding) => bigint): number => {
+    const done = after.reduce((sum, slot) => sum + of(slot) - of(earlier.get(slot.slot) ?? slot), 0n);
+    return Math.max(0, Math.round(Number(done) / seconds));
+  };
+  return { ackedPerSecond: rate(({ end }) => end), appliedPerSecond: rate(({ position }) => position) };
 }
 
-function format({ epoch, slots, totals, shards, services }: Status, withSlots: boolean): string {
+export function format({ epoch, slots, totals, unheld, shards, services }: Status, withSlots: boolean): string {
   const rows = shards.map((shard) =>
     shard.problem === undefined
-      ? [shard.shard, count(shard.slots.length), ...figures(shard.totals, shard), count(shard.parkedKeys)]
+      ? [shard.shard, count(shard.slots.length), count(shard.states.MOVING), count(shard.states.INCOMING), ...figures(shard.totals, shard), count(shard.parkedKeys)]
       : [shard.shard, 'does not answer:', shard.problem],
   );
   return [
     `epoch ${epoch}, ${slots} slots`,
     ...services.map(({ name, pid }) => `  ${name.padEnd(20)} ${pid === null ? 'down' : `pid ${pid}`}`),
     ...table([
-      ['shard', 'slots', 'log end', 'applied', 'lag', 'lag s', 'acked/s', 'applied/s', 'parked keys'],
+      ['shard', 'slots', 'moving', 'incoming', 'log end', 'applied', 'lag', 'lag s', 'acked/s', 'applied/s', 'parked keys'],
       ...rows,
-      ['all', count(slots), ...figures(totals, totals), ''],
+      ['all', count(slots - unheld), ...(['MOVING', 'INCOMING'] as const).map((state) => count(sum(shards, state))), ...figures(totals, totals), ''],
     ]),
+    ...(unheld === 0 ? [] : [`${count(unheld)} slots are held by no shard that answered: they are between fence and activation of a move, or their shard is down`]),
     ...(withSlots ? slotLines(shards) : []),
   ].join('\n');
+}
+
+function sum(shards: readonly ShardStanding[], state: keyof ShardStanding['states']): number {
+  return shards.reduce((total, shard) => total + shard.states[state], 0);
 }
 
 function figures(totals: Totals, rates: Rates): string[] {
