@@ -5,12 +5,20 @@
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { KAFKA_VERSION } from '@millrace/local-cluster';
 import { ack } from './cases/ack.ts';
 import { apply } from './cases/apply.ts';
 import { bulk } from './cases/bulk.ts';
 import { growth } from './cases/growth.ts';
 import { latency } from './cases/latency.ts';
 import { memory } from './cases/memory.ts';
+import { moveAcks } from './cases/move-acks.ts';
+import { moveBandwidth } from './cases/move-bandwidth.ts';
+import { moveHot } from './cases/move-hot.ts';
+import { moveMemory } from './cases/move-memory.ts';
+import { moveRate } from './cases/move-rate.ts';
+import { moveStall } from './cases/move-stall.ts';
+import { plan } from './cases/plan.ts';
 import type { Bench, Report } from './harness/bench.ts';
 import { createChildren } from './harness/children.ts';
 import { describeMachine } from './harness/machine.ts';
@@ -18,8 +26,21 @@ import { commandLine, USAGE, UsageError, type BenchmarkName, type CommandLine } 
 import { markdown, type Run } from './harness/report.ts';
 import { startServers } from './harness/servers.ts';
 
-const KAFKA_VERSION = '4.3.1';
-const CASES: Record<BenchmarkName, (bench: Bench) => Promise<Report>> = { ack, bulk, apply, latency, memory, growth };
+const CASES: Record<BenchmarkName, (bench: Bench) => Promise<Report>> = {
+  ack,
+  bulk,
+  apply,
+  latency,
+  memory,
+  growth,
+  plan,
+  'move-acks': moveAcks,
+  'move-stall': moveStall,
+  'move-bandwidth': moveBandwidth,
+  'move-rate': moveRate,
+  'move-hot': moveHot,
+  'move-memory': moveMemory,
+};
 const DIR = join(import.meta.dirname, '..', '..', '.millrace', 'bench');
 
 try {

@@ -30,11 +30,16 @@ export function captureOf(run: string, i: number): Capture {
   const number = String(i).padStart(NUMBER_DIGITS, '0');
   return {
     payment: `pay-${run}-${number}`,
-    account: accountName((i * ACCOUNT_STEP) % ACCOUNTS),
+    account: accountOf(i),
     amount: `${10 + (i % 90)}.${String(i % 100).padStart(2, '0')}`,
     currency: CURRENCY,
     order: `ord-${run}-${number}`,
   };
+}
+
+/** The account of write `i` of every run. */
+export function accountOf(i: number): string {
+  return accountName((i * ACCOUNT_STEP) % ACCOUNTS);
 }
 
 export function idempotencyKeyOf(run: string, i: number): string {

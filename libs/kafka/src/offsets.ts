@@ -3,6 +3,7 @@ import { retry } from '@millrace/runtime';
 import type { Slot } from '@millrace/write';
 import kafkajs from 'kafkajs';
 import { withAdmin } from './admin.ts';
+import { KafkaUnavailable } from './errors.ts';
 import { RETRY_BASE_MS, RETRY_MAX_MS } from './limits.ts';
 import type { KafkaClient, SlotOffsets } from './types.ts';
 
@@ -11,7 +12,7 @@ const ATTEMPTS_MAX = 20;
 
 /**
  * The oldest and the next offset of every slot, by slot. One connection per call: for a look every second, not more.
- * @throws the signal's reason; what kafkajs throws when it gives up.
+ * @throws the signal's reason; KafkaUnavailable where the leaders do not answer; what kafkajs throws at once otherwise.
  */
 export async function topicOffsets(options: {
   readonly kafka: KafkaClient;
@@ -25,6 +26,8 @@ export async function topicOffsets(options: {
     attemptsMax: ATTEMPTS_MAX,
     signal,
     retryable: isRetriable,
+  }).catch((error: unknown) => {
+    throw isRetriable(error) ? new KafkaUnavailable(`the leaders of ${topic} do not answer`, { cause: error }) : error;
   });
   return offsets
     .map(({ partition, low, high }) => ({ slot: partition as Slot, low: BigInt(low), high: BigInt(high) }))

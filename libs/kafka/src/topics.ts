@@ -30,7 +30,14 @@ export async function ensureTopics(options: {
     for (const topic of topics) await checkShape(admin, topic, deadlineAtMs);
     for (const topic of topics) await checkConfig(admin, topic);
     // A leader that is named may not serve yet: kafkajs consumers would join again and again, a produce be tried again.
-    for (const { name } of missing) await topicOffsets({ kafka, topic: name, signal: AbortSignal.timeout(timeoutMs) });
+    for (const { name } of missing) await untilServed(kafka, name, timeoutMs);
+  });
+}
+
+async function untilServed(kafka: KafkaClient, topic: string, timeoutMs: number): Promise<void> {
+  const signal = AbortSignal.timeout(timeoutMs);
+  await topicOffsets({ kafka, topic, signal }).catch((error: unknown) => {
+    throw signal.aborted ? new KafkaUnavailable(`the leaders of ${topic} do not serve after ${timeoutMs} ms`, { cause: error }) : error;
   });
 }
 

@@ -15,21 +15,21 @@ const POINTS_PER_DIGEST = 5;
 const CIRCUMFERENCE = 2 ** (8 * POINT_BYTES);
 
 export interface HashRing {
-  /** How far a slot walks clockwise until it meets the shard at `index`. */
-  readonly distance: (slot: number, index: number) => number;
+  /** By slot: how far it walks clockwise until it meets the shard at `index`. */
+  readonly waysTo: (index: number) => Float64Array;
 }
 
-/** `distance` of the result knows the shards by their index here. */
+/** The result knows the shards by their index here. */
 export function createHashRing(slots: number, shards: readonly { readonly shard: ShardId; readonly weight: number }[]): HashRing {
   const meanWeight = shards.reduce((sum, { weight }) => sum + weight, 0) / shards.length;
-  const points = shards.map(({ shard, weight }) => pointsOf(`shard/${shard}`, Math.max(1, Math.round((VIRTUAL_NODES * weight) / meanWeight))));
-  const slotPoints = Array.from({ length: slots }, (_, slot) => must(pointsOf(`slot/${slot}`, 1)[0], 'a slot has a point'));
-  const known = new Float64Array(slots * shards.length).fill(Number.NaN);
+  const starts = Array.from({ length: slots }, (_, slot) => ({ slot, at: pointsOf(`slot/${slot}`, 1)[0] ?? 0 })).sort((a, b) => a.at - b.at);
+  const known = new Map<number, Float64Array>();
   return {
-    distance: (slot, index) => {
-      const at = slot * shards.length + index;
-      if (Number.isNaN(known[at])) known[at] = clockwise(must(slotPoints[slot], 'the ring has the slot'), must(points[index], 'the ring has the shard'));
-      return known[at] ?? 0;
+    waysTo: (index) => {
+      const { shard, weight } = must(shards[index], 'the ring has the shard');
+      const ways = known.get(index) ?? walk(starts, pointsOf(`shard/${shard}`, Math.max(1, Math.round((VIRTUAL_NODES * weight) / meanWeight))));
+      known.set(index, ways);
+      return ways;
     },
   };
 }
@@ -44,14 +44,14 @@ function pointsOf(name: string, count: number): Float64Array {
   return points.sort();
 }
 
-/** From a point to the next of `points`, which ascend; over the top to the first of them. */
-function clockwise(from: number, points: Float64Array): number {
-  let [low, high] = [0, points.length];
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((points[middle] ?? 0) < from) low = middle + 1;
-    else high = middle;
+/** From each start to the next of the points, over the top to the first of them. Both ascend. */
+function walk(starts: readonly { readonly slot: number; readonly at: number }[], points: Float64Array): Float64Array {
+  const ways = new Float64Array(starts.length);
+  const over = must(points[0], 'a shard has a point') + CIRCUMFERENCE;
+  let next = 0;
+  for (const { slot, at } of starts) {
+    while ((points[next] ?? over) < at) next += 1;
+    ways[slot] = (points[next] ?? over) - at;
   }
-  const next = points[low];
-  return next === undefined ? (points[0] ?? 0) + CIRCUMFERENCE - from : next - from;
+  return ways;
 }

@@ -24,15 +24,16 @@ interface Candidate {
  * most. Of such a heavy one, as the light ones fill the gaps later; of such the one that the ring would rather have with
  * the receiver.
  */
-export function pickSlot({ loads, meanLevel, distance }: Placement, { from, to, mayGive }: Offer): number {
+export function pickSlot({ loads, meanLevel, waysTo }: Placement, { from, to, mayGive }: Offer): number {
   const room = Math.min(from.load - meanLevel * from.weight, meanLevel * to.weight - to.load);
+  const [there, here] = [waysTo(to), waysTo(from)];
   let best: Candidate | undefined;
   for (const slot of from.slots) {
     const load = loadOf(loads, slot);
     if (load === 0 || !mayGive(slot)) continue;
     const height = isLower(room, load) ? Math.max(levelOf(to, load), levelOf(from, -load)) : 0;
     if (best && isLower(best.height, height)) continue;
-    const candidate = { slot, height, magnitude: Math.floor(Math.log2(load)), detour: distance(slot, to) - distance(slot, from) };
+    const candidate = { slot, height, magnitude: Math.floor(Math.log2(load)), detour: (there[slot] ?? 0) - (here[slot] ?? 0) };
     if (!best || isBetter(candidate, best)) best = candidate;
   }
   return must(best, 'what is offered is held').slot;

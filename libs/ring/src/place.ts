@@ -42,6 +42,7 @@ function lowestWith(placement: Placement, slot: number): Holder {
   return must(nearest(placement, slot, placement.holders.filter((holder) => !isLower(lowest, levelOf(holder, load)))), 'one is the lowest');
 }
 
-function nearest({ distance }: Placement, slot: number, holders: readonly Holder[]): Holder | undefined {
-  return holders.reduce<Holder | undefined>((best, holder) => (best && distance(slot, best) <= distance(slot, holder) ? best : holder), undefined);
+function nearest({ waysTo }: Placement, slot: number, holders: readonly Holder[]): Holder | undefined {
+  const way = (holder: Holder): number => must(waysTo(holder)[slot], 'every slot has a way');
+  return holders.reduce<Holder | undefined>((best, holder) => (best && way(best) <= way(holder) ? best : holder), undefined);
 }

@@ -22,8 +22,8 @@ export interface Placement {
   readonly isChange: boolean;
   /** The load that a holder of weight 1 bears where all bear the same for their weight. */
   readonly meanLevel: number;
-  /** How far clockwise a slot meets a holder: the nearer, the better. */
-  readonly distance: (slot: number, holder: Holder) => number;
+  /** By slot: how far round the ring it meets a holder; the nearer, the better. */
+  readonly waysTo: (holder: Holder) => Float64Array;
 }
 
 /** Below this part of them, two levels are one: sums of floating point are not exact. */
@@ -46,7 +46,7 @@ export function createPlacement({ members, owners, loads }: { members: readonly 
     homes,
     isChange: homes.includes(undefined) || members.some(({ state }) => state === 'joining' || state === 'draining'),
     meanLevel: sum(loads) / sum(holders.map(({ weight }) => weight)),
-    distance: (slot, holder) => ring.distance(slot, holder.index),
+    waysTo: ({ index }) => ring.waysTo(index),
   };
 }
 

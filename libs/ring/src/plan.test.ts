@@ -148,7 +148,7 @@ describe('with equal loads a plan', () => {
       fc.property(wishes({ weights: [1] }), (asked) => {
         history(1024, asked, undefined, ({ plan: made }) => expect(made.balance).toBeLessThanOrEqual(1.02));
       }),
-      { numRuns: 5 },
+      { numRuns: 5, endOnFailure: true },
     );
   });
 
@@ -230,7 +230,7 @@ describe('with unequal loads a plan', () => {
           expect(movedBy(made, given)).toBeLessThanOrEqual(1.05 * least(made) + Math.max(...given));
         });
       }),
-      { numRuns: 5 },
+      { numRuns: 5, endOnFailure: true },
     );
   });
 

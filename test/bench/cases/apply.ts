@@ -166,6 +166,6 @@ async function rowsIn(url: string): Promise<number> {
   return Number(row?.['count']);
 }
 
-function* captures(run: string, records: number): Iterable<Filler> {
+export function* captures(run: string, records: number): Iterable<Filler> {
   for (let i = 0; i < records; i++) yield captureRecord(run, i);
 }

@@ -1,13 +1,11 @@
 /** Latency at half of the load that the whole chain carries: POST to 202, and POST to readable. */
 import type { Service } from '@millrace/local-cluster';
 import type { Bench, Report } from '../harness/bench.ts';
-import { nodeProgram, type Message } from '../harness/children.ts';
 import { findAtMost } from '../harness/findings.ts';
-import { createInstallation, fund, untilApplied, type Installation } from '../harness/installation.ts';
+import { createInstallation, fund, untilApplied } from '../harness/installation.ts';
+import { CONNECTIONS, fullLoad, halfOf, numbersIn, startPosts } from '../harness/load.ts';
 import { interleave, summaryOf, type Measure } from '../harness/rounds.ts';
 
-const CONNECTIONS = 64;
-const WARMUP_SECONDS = 3;
 const PROBES_PER_SECOND = 100;
 const CAUGHT_UP_TIMEOUT_MS = 120_000;
 
@@ -41,31 +39,10 @@ async function measure(bench: Bench, round: number): Promise<Measure> {
   await fund(installation);
   const full = await fullLoad(bench, installation);
   await untilApplied(installation, CAUGHT_UP_TIMEOUT_MS);
-  const ratePerSecond = Math.min(full.fullAckedPerSecond, full.fullAppliedPerSecond) / 2;
-  const done = await post(bench, installation, { run: 'h00', ratePerSecond, probesPerSecond: PROBES_PER_SECOND }).event('done');
+  const ratePerSecond = halfOf(full);
+  const done = await startPosts(bench, installation, { run: 'h00', ratePerSecond, probesPerSecond: PROBES_PER_SECOND }).event('done');
   if (Number(done['refused']) + Number(done['unread']) > 0) throw new Error(`at half load: ${JSON.stringify(done)}`);
   if (services.some((service) => service.pid === undefined)) throw new Error('a service ended under load');
   await installation.remove();
   return { ...full, ratePerSecond, ...numbersIn(done, ['ackP50Ms', 'ackP99Ms', 'readableP50Ms', 'readableP99Ms']) };
-}
-
-async function fullLoad(bench: Bench, installation: Installation): Promise<{ fullAckedPerSecond: number; fullAppliedPerSecond: number }> {
-  const generator = post(bench, installation, { run: 'f00' });
-  await generator.event('measuring');
-  const from = { applied: await installation.applied(), atMs: performance.now() };
-  const done = await generator.event('done');
-  const seconds = (performance.now() - from.atMs) / 1000;
-  return {
-    fullAckedPerSecond: Number(done['ackedPerSecond']),
-    fullAppliedPerSecond: ((await installation.applied()) - from.applied) / seconds,
-  };
-}
-
-function post({ children, options }: Bench, { gatewayPort, apiKey }: Installation, load: { run: string; ratePerSecond?: number; probesPerSecond?: number }) {
-  const posts = { port: gatewayPort, apiKey, connections: CONNECTIONS, warmupSeconds: WARMUP_SECONDS, seconds: options.seconds, ...load };
-  return children.start(nodeProgram({ name: 'posts', file: 'load/posts.ts', options: posts }));
-}
-
-function numbersIn(message: Message, names: readonly string[]): Measure {
-  return Object.fromEntries(names.map((name) => [name, Number(message[name])]));
 }

@@ -1,16 +1,14 @@
 /** Resident memory of gateway and writer: over many writes through both, and over a backlog that the writer finds. */
-import type { Service } from '@millrace/local-cluster';
 import type { Bench, Finding, Report } from '../harness/bench.ts';
 import { findAtMost } from '../harness/findings.ts';
 import { createInstallation, fund, untilApplied, type Installation } from '../harness/installation.ts';
 import type { Filler } from '../harness/kafka.ts';
+import { SAMPLE_MS, sampled, type Samples } from '../harness/resident.ts';
 import type { Measure, SideResult } from '../harness/rounds.ts';
 import { median } from '../harness/stats.ts';
-import { residentBytesOf } from '../harness/usage.ts';
 import { captureRecord } from '../writes.ts';
 import { sendBulk } from './bulk.ts';
 
-const SAMPLE_MS = 500;
 const APPLIED_TIMEOUT_MS = 15 * 60_000;
 const DRIFT_MAX_PERCENT = 10;
 const RESIDENT_MIB_MAX = 300;
@@ -44,35 +42,10 @@ export async function memory(bench: Bench): Promise<Report> {
   };
 }
 
-interface Samples {
-  readonly seconds: number;
-  readonly byName: Readonly<Record<string, readonly number[]>>;
-}
-
 async function stream(bench: Bench, installation: Installation): Promise<void> {
   const { gatewayPort: port, apiKey } = installation;
   await sendBulk(bench, { port, apiKey, run: 'm00', from: 0, records: bench.options.memoryRecords });
   await untilApplied(installation, APPLIED_TIMEOUT_MS);
-}
-
-/** Samples the services while the work is under way. @throws Error where one of them ends meanwhile. */
-async function sampled(services: Readonly<Record<string, Service>>, work: () => Promise<void>): Promise<Samples> {
-  const byName: Record<string, number[]> = Object.fromEntries(Object.keys(services).map((name) => [name, []]));
-  const startedAt = performance.now();
-  const timer = setInterval(() => {
-    for (const [name, { pid }] of Object.entries(services)) {
-      const bytes = pid === undefined ? undefined : residentBytesOf(pid);
-      if (bytes !== undefined) byName[name]?.push(bytes / 2 ** 20);
-    }
-  }, SAMPLE_MS);
-  const pids = Object.values(services).map(({ pid }) => pid);
-  try {
-    await work();
-  } finally {
-    clearInterval(timer);
-  }
-  if (Object.values(services).some(({ pid }, index) => pid !== pids[index])) throw new Error('a service ended under load');
-  return { seconds: (performance.now() - startedAt) / 1000, byName };
 }
 
 function rowsOf(phase: string, { seconds, byName }: Samples): readonly SideResult[] {

@@ -11,6 +11,8 @@ export interface Options {
   readonly records: number;
   /** Writes of the memory benchmark; its backlog is half of it. */
   readonly memoryRecords: number;
+  /** Journal rows of the slot whose move shows the ring-manager's memory. */
+  readonly journalRows: number;
 }
 
 export interface Bench {

@@ -7,11 +7,12 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createService, freePort, type Service } from '@millrace/local-cluster';
 import { topicNames } from '@millrace/wire';
-import pg from 'pg';
 import { ACCOUNTS, fundingRecords, TENANT } from '../writes.ts';
 import type { Bench } from './bench.ts';
 import { deleteTopics, fill, recordsIn, type Filler } from './kafka.ts';
+import { createPositions, type Positions } from './positions.ts';
 import { createDatabase, dropDatabase } from './postgres.ts';
+import { createRing, type Ring } from './ring.ts';
 
 const SHARDS = ['a', 'b'];
 const FUNDED_TIMEOUT_MS = 60_000;
@@ -19,15 +20,24 @@ const FUNDED_TIMEOUT_MS = 60_000;
 export interface Installation {
   readonly apiKey: string;
   readonly gatewayPort: number;
+  /** Runs from the beginning. */
+  readonly ringManager: Service;
+  readonly ring: Ring;
   /** Starts a gateway, ready to take requests. */
   readonly startGateway: () => Promise<Service>;
   readonly startWriter: () => Promise<Service>;
+  /** Makes a later shard a member that owns nothing yet, for the first time or again: its address comes first. */
+  readonly join: (shard: string) => Promise<void>;
+  /** The address of a shard's database, for its owner. */
+  readonly urlOf: (shard: string) => string;
   /** Puts records straight into `writes`. */
   readonly fill: (records: Iterable<Filler>) => Promise<void>;
   /** Records in `writes`, duplicates included. */
   readonly stored: () => Promise<number>;
   /** Records of `writes` that the positions of all shards have passed. */
   readonly applied: () => Promise<number>;
+  /** The same of one slot. */
+  readonly appliedOf: (slot: number) => Promise<number>;
   /** Stops what it started and removes topics and databases. */
   readonly remove: () => Promise<void>;
 }
@@ -35,69 +45,71 @@ export interface Installation {
 export interface InstallationOptions {
   readonly name: string;
   readonly slots: number;
+  /** Shards with a database, on the last server, that are no members yet. */
+  readonly later?: readonly string[];
   /** Options for the Node of every service, such as a profiler's. */
   readonly nodeArgs?: readonly string[];
 }
 
-export async function createInstallation({ servers, children, dir }: Bench, { name, slots, nodeArgs }: InstallationOptions): Promise<Installation> {
+export async function createInstallation(bench: Bench, { name, slots, later = [], nodeArgs }: InstallationOptions): Promise<Installation> {
+  const { servers, dir } = bench;
   const home = join(dir, name);
   mkdirSync(home, { recursive: true });
   const prefix = `${name}.`;
-  const shards = await Promise.all(SHARDS.map((shard, index) => createDatabase(urlAt(servers.postgres, index), `${name}-${shard}`)));
-  const control = await createDatabase(urlAt(servers.postgres, 0), `${name}-control`);
+  const databases = await createDatabases(servers.postgres, { name, later });
   const apiKey = `bench_${randomBytes(24).toString('base64url')}`;
-  const common = {
+  const adminToken = randomBytes(24).toString('base64url');
+  const addresses = Object.fromEntries(SHARDS.map((shard) => [shard, databases.urlOf(shard)]));
+  const shardsFile = writeJson(home, 'shards.json', addresses);
+  const services = createServices(bench, { name, nodeArgs }, {
     KAFKA_BROKERS: servers.brokers.join(','),
-    CONTROL_URL: control,
-    SHARDS_FILE: writeJson(home, 'shards.json', Object.fromEntries(SHARDS.map((shard, index) => [shard, shards[index]]))),
+    CONTROL_URL: databases.control,
+    SHARDS_FILE: shardsFile,
     TOPIC_PREFIX: prefix,
     LOG_LEVEL: 'warn',
     OPS_HOST: '127.0.0.1',
-  };
-  const services: Service[] = [];
-  const start = async (service: string, env: Record<string, string>): Promise<Service> => {
-    const opsPort = await freePort();
-    const instance = `${service}-${services.length + 1}`;
-    const settings = { ...common, OPS_PORT: String(opsPort), INSTANCE: instance, ...env };
-    const child = createService({ service, name: `${name}-${instance}`, opsPort, logFile: join(dir, 'logs', `${name}-${instance}.log`), env: settings, nodeArgs });
-    services.push(child);
-    children.adopt(() => child.stop());
-    await child.start();
-    return child;
-  };
+  });
 
-  const adminToken = join(home, 'admin-token');
-  writeFileSync(adminToken, randomBytes(24).toString('base64url'));
-  await start('ring-manager', {
+  const adminPort = await freePort();
+  const adminTokenFile = join(home, 'admin-token');
+  writeFileSync(adminTokenFile, adminToken);
+  const ringManager = await services.start('ring-manager', {
     ADMIN_HOST: '127.0.0.1',
-    ADMIN_PORT: String(await freePort()),
-    ADMIN_TOKEN_FILE: adminToken,
+    ADMIN_PORT: String(adminPort),
+    ADMIN_TOKEN_FILE: adminTokenFile,
     SLOTS: String(slots),
     REPLICATION_FACTOR: '1',
     MIN_INSYNC: '1',
   });
+  const ring = createRing({ url: `http://127.0.0.1:${adminPort}`, token: adminToken });
 
-  const positions = await Promise.all(shards.map(connect));
+  const positions: Positions = await createPositions(addresses);
   const gatewayPort = await freePort();
   const keysFile = writeJson(home, 'api-keys.json', { keys: [{ sha256: hash('sha256', apiKey, 'hex'), tenant: TENANT }] });
   const { writes } = topicNames(prefix);
   return {
     apiKey,
     gatewayPort,
-    startGateway: () => start('ingest-gateway', { HOST: '127.0.0.1', PORT: String(gatewayPort), API_KEYS_FILE: keysFile }),
-    startWriter: () => start('shard-writer', {}),
+    ringManager,
+    ring,
+    startGateway: () => services.start('ingest-gateway', { HOST: '127.0.0.1', PORT: String(gatewayPort), API_KEYS_FILE: keysFile }),
+    startWriter: () => services.start('shard-writer', {}),
+    join: async (shard) => {
+      addresses[shard] = databases.urlOf(shard);
+      writeJson(home, 'shards.json', addresses);
+      await ring.add(shard);
+      await positions.add(shard, databases.urlOf(shard));
+    },
+    urlOf: databases.urlOf,
     fill: (records) => fill(servers.brokers, { topic: writes, partitions: slots, records }),
     stored: () => recordsIn(servers.brokers, writes),
-    applied: async () => {
-      const sums = await Promise.all(positions.map(appliedOn));
-      return sums.reduce((sum, one) => sum + one, 0);
-    },
+    applied: positions.applied,
+    appliedOf: positions.of,
     remove: async () => {
-      await Promise.all(positions.map((client) => client.end()));
-      for (const service of services.reverse()) await service.stop();
+      await positions.end();
+      await services.stop();
       await deleteTopics(servers.brokers, prefix);
-      await Promise.all(SHARDS.map((shard, index) => dropDatabase(urlAt(servers.postgres, index), `${name}-${shard}`)));
-      await dropDatabase(urlAt(servers.postgres, 0), `${name}-control`);
+      await databases.drop();
     },
   };
 }
@@ -117,25 +129,53 @@ export async function untilApplied(installation: Installation, timeoutMs: number
   }
 }
 
+interface Databases {
+  readonly control: string;
+  readonly urlOf: (shard: string) => string;
+  readonly drop: () => Promise<void>;
+}
+
+async function createDatabases(servers: readonly string[], { name, later }: { readonly name: string; readonly later: readonly string[] }): Promise<Databases> {
+  const places = new Map([...SHARDS, ...later].map((shard, index) => [shard, servers[Math.min(index, servers.length - 1)] ?? '']));
+  const urls = new Map<string, string>();
+  await Promise.all([...places].map(async ([shard, server]) => urls.set(shard, await createDatabase(server, `${name}-${shard}`))));
+  const control = await createDatabase(servers[0] ?? '', `${name}-control`);
+  return {
+    control,
+    urlOf: (shard) => {
+      const url = urls.get(shard);
+      if (url === undefined) throw new Error(`there is no database for shard ${shard}`);
+      return url;
+    },
+    drop: async () => {
+      await Promise.all([...places].map(([shard, server]) => dropDatabase(server, `${name}-${shard}`)));
+      await dropDatabase(servers[0] ?? '', `${name}-control`);
+    },
+  };
+}
+
+/** Services with settings in common. They are stopped last first. */
+function createServices({ children, dir }: Bench, { name, nodeArgs }: Pick<InstallationOptions, 'name' | 'nodeArgs'>, common: Readonly<Record<string, string>>) {
+  const services: Service[] = [];
+  return {
+    start: async (service: string, env: Readonly<Record<string, string>>): Promise<Service> => {
+      const opsPort = await freePort();
+      const instance = `${service}-${services.length + 1}`;
+      const settings = { ...common, OPS_PORT: String(opsPort), INSTANCE: instance, ...env };
+      const child = createService({ service, name: `${name}-${instance}`, opsPort, logFile: join(dir, 'logs', `${name}-${instance}.log`), env: settings, nodeArgs });
+      services.push(child);
+      children.adopt(() => child.stop());
+      await child.start();
+      return child;
+    },
+    stop: async () => {
+      for (const service of services.reverse()) await service.stop();
+    },
+  };
+}
+
 function* allFunding(): Iterable<Filler> {
   for (let account = 0; account < ACCOUNTS; account++) yield* fundingRecords(account);
-}
-
-async function connect(url: string): Promise<pg.Client> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  return client;
-}
-
-async function appliedOn(client: pg.Client): Promise<number> {
-  const { rows } = await client.query<{ sum: string | null }>(`select sum(next_offset) from position where stream = 'writes'`);
-  return Number(rows[0]?.sum ?? 0);
-}
-
-function urlAt(urls: readonly string[], index: number): string {
-  const url = urls[index % urls.length];
-  if (url === undefined) throw new Error('there is no Postgres server');
-  return url;
 }
 
 function writeJson(dir: string, name: string, value: object): string {

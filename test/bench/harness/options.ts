@@ -1,18 +1,26 @@
-/** The command line: `bench NAME... [--rounds N] [--seconds N] [--records N] [--memory-records N] [--json FILE]`. */
+/** The command line: `bench NAME... [OPTIONS]`. */
 import { parseArgs } from 'node:util';
 import type { Options } from './bench.ts';
 
-export const BENCHMARKS = ['ack', 'bulk', 'apply', 'latency', 'memory', 'growth'] as const;
+const MOVES = ['move-acks', 'move-stall', 'move-bandwidth', 'move-rate', 'move-hot', 'move-memory'] as const;
+export const BENCHMARKS = ['ack', 'bulk', 'apply', 'latency', 'memory', 'growth', 'plan', ...MOVES] as const;
 export type BenchmarkName = (typeof BENCHMARKS)[number];
+
+/** Names that stand for several. */
+const GROUPS = new Map<string, readonly BenchmarkName[]>([['all', BENCHMARKS], ['move', MOVES]]);
 
 export const USAGE = `Usage: npm run bench -- NAME [OPTIONS]
 
-  NAME  ack | bulk | apply | latency | memory | growth | all; several may be given
+  NAME  ack | bulk | apply | latency | memory | growth | plan
+        move-acks | move-stall | move-bandwidth | move-rate | move-hot | move-memory
+        move, which is those that begin so, or all; several may be given
 
   --rounds N          how often each side is measured, in turns (default 3)
-  --seconds N         length of a measurement by time: ack, latency (default 10)
-  --records N         size of a measurement by count: bulk, apply, growth (default 400000)
+  --seconds N         length of a measurement by time: ack, latency, move-acks, move-stall (default 10)
+  --records N         size of a measurement by count: bulk, apply, growth, move-bandwidth, move-rate, move-hot
+                      (default 400000)
   --memory-records N  writes of the memory benchmark; its backlog is half of it (default 2000000)
+  --journal-rows N    rows of the slot that move-memory moves (default 10000000)
   --json FILE         also write everything that was measured
 `;
 
@@ -31,15 +39,15 @@ export function commandLine(args: readonly string[]): CommandLine {
   const { values, positionals } = parse(args);
   if (values.help === true) throw new UsageError('');
   if (positionals.length === 0) throw new UsageError('which benchmark?');
-  const unknown = positionals.filter((name) => name !== 'all' && !isBenchmark(name));
-  if (unknown.length > 0) throw new UsageError(`no such benchmark: ${unknown.join(', ')}`);
+  const wanted = new Set(positionals.flatMap(namesIn));
   return {
-    benchmarks: BENCHMARKS.filter((name) => positionals.includes('all') || positionals.includes(name)),
+    benchmarks: BENCHMARKS.filter((name) => wanted.has(name)),
     options: {
       rounds: positive('rounds', values.rounds),
       seconds: positive('seconds', values.seconds),
       records: positive('records', values.records),
       memoryRecords: positive('memory-records', values['memory-records']),
+      journalRows: positive('journal-rows', values['journal-rows']),
     },
     json: values.json,
   };
@@ -55,6 +63,7 @@ function parse(args: readonly string[]) {
         'seconds': { type: 'string', default: '10' },
         'records': { type: 'string', default: '400000' },
         'memory-records': { type: 'string', default: '2000000' },
+        'journal-rows': { type: 'string', default: '10000000' },
         'json': { type: 'string' },
         'help': { type: 'boolean', short: 'h' },
       },
@@ -64,8 +73,10 @@ function parse(args: readonly string[]) {
   }
 }
 
-function isBenchmark(name: string): name is BenchmarkName {
-  return BENCHMARKS.some((known) => known === name);
+function namesIn(text: string): readonly BenchmarkName[] {
+  const names = GROUPS.get(text) ?? BENCHMARKS.filter((name) => name === text);
+  if (names.length === 0) throw new UsageError(`no such benchmark: ${text}`);
+  return names;
 }
 
 function positive(name: string, text: string): number {

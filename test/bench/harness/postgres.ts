@@ -18,12 +18,24 @@ export async function checkpoint(urls: readonly string[]): Promise<void> {
 }
 
 export async function query(url: string, text: string): Promise<readonly Record<string, unknown>[]> {
+  return await withClients([url], async ([client]) => (await client!.query<Record<string, unknown>>(text)).rows);
+}
+
+/** A connection that stays; where it breaks, the next query tells. */
+export async function openClient(url: string): Promise<pg.Client> {
   const client = new pg.Client({ connectionString: url });
+  client.on('error', () => undefined);
   await client.connect();
+  return client;
+}
+
+/** Connections for as long as the work lasts, in the order of the addresses. */
+export async function withClients<T>(urls: readonly string[], work: (clients: readonly pg.Client[]) => Promise<T>): Promise<T> {
+  const clients = await Promise.all(urls.map(openClient));
   try {
-    return (await client.query<Record<string, unknown>>(text)).rows;
+    return await work(clients);
   } finally {
-    await client.end();
+    await Promise.all(clients.map((client) => client.end()));
   }
 }
 

@@ -27,7 +27,7 @@ export async function interleave(sides: readonly Side[], rounds: number): Promis
 
 /** The summary of one metric of one side; undefined where the side or the metric was not measured. */
 export function summaryOf(results: readonly SideResult[], name: string, metric: string): Summary | undefined {
-  const values = results.find((result) => result.name === name)?.measures.flatMap((measure) => measure[metric] ?? []);
+  const values = results.find((result) => result.name === name)?.measures.flatMap((measure) => measure[metric] ?? []).filter((value) => !Number.isNaN(value));
   return values === undefined || values.length === 0 ? undefined : summarize(values);
 }
 

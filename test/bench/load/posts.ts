@@ -34,8 +34,8 @@ let stopped = false;
 
 const connections = await Promise.all(Array.from({ length: options.connections }, () => openConnection({ ...options, onError })));
 const probes = options.probesPerSecond === undefined ? [] : await Promise.all(Array.from({ length: PROBE_CONNECTIONS }, () => openConnection({ ...options, onError })));
-if (options.ratePerSecond === undefined) connections.forEach(sendForEver);
-else sendAtRate(options.ratePerSecond, connections, sendAck);
+const rated = options.ratePerSecond === undefined ? undefined : sendAtRate(options.ratePerSecond, connections, sendAck);
+if (rated === undefined) connections.forEach(sendForEver);
 if (options.probesPerSecond !== undefined) sendAtRate(options.probesPerSecond, probes, sendProbe);
 
 setTimeout(measure, options.warmupSeconds * 1000);
@@ -48,14 +48,17 @@ function measure(): void {
   setTimeout(() => {
     measuring = false;
     stopped = true;
+    const acked = ack.count();
+    // A server that stands still at the end is not let off what it has not even been sent.
+    for (const dueAt of rated?.overdue ?? []) ack.record(performance.now() - dueAt);
     const seconds = (performance.now() - startedAt) / 1000;
     const { user, system } = process.cpuUsage(cpu);
     say('done', {
       seconds,
-      acked: ack.count(),
+      acked,
       refused: counts.refused,
       unread: counts.unread,
-      ackedPerSecond: ack.count() / seconds,
+      ackedPerSecond: acked / seconds,
       ackP50Ms: ack.quantile(0.5),
       ackP99Ms: ack.quantile(0.99),
       readable: readable.count(),
@@ -75,7 +78,8 @@ function sendForEver(connection: Connection): void {
   next();
 }
 
-function sendAtRate(ratePerSecond: number, pool: readonly Connection[], send: typeof sendAck): void {
+/** `overdue`: when those requests were due that no connection was free for yet. */
+function sendAtRate(ratePerSecond: number, pool: readonly Connection[], send: typeof sendAck): { readonly overdue: readonly number[] } {
   const startedAt = performance.now();
   const free = [...pool];
   const overdue: number[] = [];
@@ -96,6 +100,7 @@ function sendAtRate(ratePerSecond: number, pool: readonly Connection[], send: ty
     if (overdue.length > OVERDUE_MAX) onError(new Error(`the server is far below ${ratePerSecond} requests/s`));
     dispatch();
   }, 1);
+  return { overdue };
 }
 
 function sendAck(connection: Connection, dueAt: number, done: () => void): void {
