@@ -87,22 +87,27 @@ async function stored(topic: string, from = kafka): Promise<Map<number, Map<bigi
 const records = (count: number, slots = SLOTS, first = 0): (OutgoingRecord & { readonly value: string })[] =>
   Array.from({ length: count }, (_, i) => ({ slot: ((first + i) * 37) % slots, key: `demo/key-${first + i}`, value: `value ${first + i} ÄÖ€` }));
 
-function consume(topic: string, groupId: string, handlers: Partial<SlotConsumerHandlers>, client = kafka): SlotConsumer {
-  return createSlotConsumer({
+function consume(topic: string, groupId: string, handlers: Partial<SlotConsumerHandlers>, client = kafka): SlotConsumer & { assigned(): ReadonlySet<number> } {
+  let own: ReadonlySet<number> = new Set();
+  const consumer = createSlotConsumer({
     kafka: client,
     groupId,
     topic,
     log,
     sessionTimeoutMs: 6_000,
     handlers: {
-      onAssigned: () => undefined,
       onBatch: () => undefined,
       onCrash: (error) => {
         crashed = error;
       },
       ...handlers,
+      onAssigned: (slots) => {
+        own = new Set(slots);
+        handlers.onAssigned?.(slots);
+      },
     },
   });
+  return { ...consumer, assigned: () => own };
 }
 
 describe('lanes', () => {
@@ -450,7 +455,7 @@ describe('the slot consumer', () => {
     await lanes.close();
   });
 
-  test('goes on after the broker was killed and came back, and joins where it was started before that', async () => {
+  test('goes on after the broker was killed and came back, and joins where its group was waited for before that', async () => {
     const topic = await newTopic();
     const lanes = await createLanes({ kafka, topic, log, limits: LIMITS });
     const seen = new Set<string>();
@@ -464,10 +469,10 @@ describe('the slot consumer', () => {
     await until(() => seen.size === 1_000);
     await broker.kill('SIGKILL');
     const late = consume(topic, 'joins-late', {});
-    const started = late.start();
-    const stopped = consume(topic, 'never-joins', {});
-    const refused = expect(stopped.start()).rejects.toThrow('stops');
-    await stopped.stop();
+    const started = waitForKafka({ kafka, groupId: 'joins-late', signal: AbortSignal.timeout(60_000), log }).then(() => late.start());
+    const gone = new AbortController();
+    const refused = expect(waitForKafka({ kafka, groupId: 'never-joins', signal: gone.signal, log })).rejects.toThrow('drains');
+    gone.abort(new Error('the process drains'));
     await refused;
     await broker.start();
     await started;

@@ -19,7 +19,10 @@ import type { Epoch, Offset, ShardId, Slot, Stream } from '@millrace/write';
 import { sliceOf } from '../../libs/slot-processor/src/slices.ts';
 import { runTurn } from '../../libs/slot-processor/src/turn.ts';
 import { driveMove, verifyMove } from '../../services/ring-manager/src/move/drive.ts';
+import { GIVE_WAY_MS, RETRY } from '../../services/ring-manager/src/move/limits.ts';
+import { OutOfStep } from '../../services/ring-manager/src/move/mover.ts';
 import { createPace } from '../../services/ring-manager/src/move/pace.ts';
+import { changing } from '../../services/ring-manager/src/move/side.ts';
 import { slotStatistics } from '../../services/ring-manager/src/move/statistics.ts';
 import { Superseded, VerificationFailed, type DriveInput, type DriveResult, type MoveOrder, type MoveProgress, type MoveWish } from '../../services/ring-manager/src/move/types.ts';
 import { writesModel } from '../../services/shard-writer/src/model.ts';
@@ -52,13 +55,20 @@ afterAll(async () => {
   for (const server of servers) await server.stop();
   rmSync(dir, { recursive: true, force: true });
 });
+let ended = new AbortController();
+let driving: Promise<unknown>[] = [];
+let following: Promise<unknown>[] = [];
 beforeEach(async () => {
+  [ended, driving, following] = [new AbortController(), [], []];
   shards = { a: await freshShard(0, A), b: await freshShard(1, B), reference: await freshShard(0, 'reference' as ShardId) };
   await seedSlots(shards.a, { epoch: 1 as Epoch, slots: [slot, neighbour] });
   await seedSlots(shards.b, { epoch: 1 as Epoch, slots: [0, 3] as Slot[] });
   await seedSlots(shards.reference, { epoch: 1 as Epoch, slots: [slot, neighbour] });
 });
 afterEach(async () => {
+  // Of a test that failed in the middle: neither a mover nor a writer goes on.
+  ended.abort(new Error('the test is over'));
+  await Promise.allSettled([...driving, ...following]);
   await Promise.all(Object.values(shards).map((database) => database.end()));
 });
 
@@ -118,7 +128,7 @@ function createTraffic() {
   }
 
   /** One turn of a stream: what is not applied yet, at most `max`. False where the shard does not apply the slot now. */
-  async function turn(on: Database, stream: Stream, max = 60): Promise<'applied' | 'idle' | 'refused'> {
+  async function turn(on: Database, stream: Stream, max = 25): Promise<'applied' | 'idle' | 'refused'> {
     const rows = await on.query<{ next: bigint }>({ text: 'select next_offset as next from position where stream = $1 and slot = $2', values: [stream, slot] });
     const from = Number(rows[0]?.next ?? 0n);
     const records = logs[stream].slice(from, from + max).map((record, i) => ({ ...record, slot, offset: BigInt(from + i) as Offset, atMs: 1_000 + from + i, value: Buffer.from(record.value) }));
@@ -130,7 +140,7 @@ function createTraffic() {
 
   /** Applies a stream on whichever shard applies the slot, for ever; each shard refuses while it is not its own. */
   async function follow(stream: Stream): Promise<void> {
-    while (!stopped) {
+    while (!stopped && !ended.signal.aborted) {
       for (const shard of [shards.a, shards.b]) {
         const applied = await turn(shard, stream);
         if (stream === 'writes' && applied !== 'refused') produce(20);
@@ -145,7 +155,10 @@ function createTraffic() {
     parkAndFill,
     release,
     turn,
-    start: () => void (running = Promise.all([follow('writes'), follow('sagas')])),
+    start() {
+      running = Promise.all([follow('writes'), follow('sagas')]);
+      following.push(running);
+    },
     async stop() {
       stopped = true;
       await running;
@@ -175,6 +188,8 @@ function drive(options: Partial<DriveInput> & { wishes?: () => MoveWish } = {}):
   const result = driveMove({
     order: given,
     token: 1n,
+    phase: 'planned',
+    progress: {},
     database: (shard) => shards[shard as 'a' | 'b'],
     wish: async () => options.wishes?.() ?? 'forward',
     isPublished: async () => published.get(slot) === given.target,
@@ -187,10 +202,10 @@ function drive(options: Partial<DriveInput> & { wishes?: () => MoveWish } = {}):
     pace: createPace({ bytesPerSecondMax: 1e9 }),
     stallBudgetMs: 250,
     log,
-    signal: new AbortController().signal,
+    signal: ended.signal,
     ...options,
   });
-  result.catch(() => undefined);
+  driving.push(result.catch(() => undefined));
   return { result, progress, phases, errors };
 }
 beforeEach(() => published.clear());
@@ -238,6 +253,7 @@ function pauseAt(name: string) {
   const { promise: reached, resolve: reach } = Promise.withResolvers<void>();
   const { promise: released, resolve: release } = Promise.withResolvers<void>();
   let armed = true;
+  ended.signal.addEventListener('abort', () => release());
   const onStep = async (step: string): Promise<void> => {
     if (step !== name || !armed) return;
     armed = false;
@@ -264,6 +280,15 @@ function once(name: string, act: () => Promise<unknown>) {
   };
 }
 
+/** Lets a hook see only what comes behind a step: the target is emptied in batches before the copy, the source behind it. */
+function behind(first: string, hook: (step: string) => Promise<void>) {
+  let seen = false;
+  return async (step: string): Promise<void> => {
+    if (seen) await hook(step);
+    seen ||= step === first;
+  };
+}
+
 const FORWARD_STEPS = ['claim', 'prepare', 'open', 'opening', 'copy', 'chunk', 'check', 'round', 'fence', 'fenced', 'activate', 'publish', 'purge', 'purge batch', 'done'];
 const BACK = order(2n, B, A);
 
@@ -276,7 +301,7 @@ describe('a move', () => {
     expect(await sideOf(shards.a)).toMatchObject({ state: 'MOVED', moved_to: B, move: 1n, epoch: 1n });
     expect(await sideOf(shards.b)).toMatchObject({ state: 'ACTIVE', moved_to: null, move: 1n, epoch: 2n });
     await expectWhole(traffic, shards.b, shards.a);
-    expect(phases).toEqual(['preparing', 'copying', 'checking', 'catching_up', 'activated', 'purging', 'done']);
+    expect(phases).toEqual(['preparing', 'copying', 'checking', 'catching_up', 'fenced', 'activated', 'purging', 'done']);
     expect(progress).toMatchObject({ error: null, rows: expect.any(Number), rounds: expect.any(Number), stallMs: expect.any(Number) });
     expect(progress.tables!.map(({ table }) => table).sort()).toEqual(slotTables.map(({ name }) => name).sort());
   });
@@ -385,6 +410,75 @@ test('a fence whose last delta has grown too large behind the locks is put off f
   await expectWhole(traffic, shards.b, shards.a);
 });
 
+test('what has grown since it was compared is not compared whole inside the fence', async () => {
+  const traffic = await loaded(100);
+  const { result, progress } = drive({
+    onStep: once('fence', async () => {
+      traffic.produce(5_500);
+      await traffic.settle(shards.a);
+    }),
+  });
+  expect(await result).toBe('done');
+  const inFence = progress.tables!.filter(({ when }) => when === 'in_fence').map(({ table }) => table);
+  expect(inFence).not.toContain('journal');
+  expect(inFence).toContain('orders');
+  await expectWhole(traffic, shards.b, shards.a);
+});
+
+test('a change of state does not sleep over the locks that it holds', async () => {
+  const setting = await changing(shards.a, (tx) => tx.query<Record<string, string>>({ text: 'show idle_in_transaction_session_timeout' }));
+  expect(setting).toEqual([{ idle_in_transaction_session_timeout: '2s' }]);
+});
+
+describe('a target that lost its disk', () => {
+  const lose = async (): Promise<void> => {
+    for (const table of [...slotTables.map(({ name }) => name), 'incoming', 'position', 'slot']) await shards.b.query({ text: `delete from "${table}" where slot = $1`, values: [slot] });
+  };
+
+  test.each(['chunk', 'fenced'])('at step `%s` lets the move stand until it is aborted, and the slot returns', async (step) => {
+    const traffic = await loaded(300);
+    traffic.start();
+    await expect(drive({ onStep: dieAt(step) }).result).rejects.toThrow('died');
+    await lose();
+    await expect(drive({ token: 2n }).result).rejects.toThrow('abort the move');
+    expect(await drive({ token: 2n, wishes: () => 'abort' }).result).toBe('aborted');
+    expect(await sideOf(shards.a)).toMatchObject({ state: 'ACTIVE', epoch: 3n, move: null });
+    expect(await sideOf(shards.b)).toMatchObject({ state: 'ABORTED', epoch: 2n, move: 1n });
+    await expectWhole(traffic, shards.a, shards.b);
+  });
+
+  test('behind the claim is claimed anew', async () => {
+    const traffic = await loaded(100);
+    const { result, errors } = drive({ onStep: once('prepare', lose) });
+    expect(await result).toBe('done');
+    expect(errors.join()).toContain('has no row after a claim');
+    await expectWhole(traffic, shards.b, shards.a);
+  });
+});
+
+describe('a mover that takes over', () => {
+  test.each([true, false])('behind the fence tells the stall from when its predecessor has told the fence: %s', async (told) => {
+    const traffic = await loaded(100);
+    const first = drive({ onStep: dieAt('fenced') });
+    await expect(first.result).rejects.toThrow('died');
+    expect(first.phases.at(-1)).toBe('fenced');
+    const fencedAt = new Date(Date.now() - 60_000).toISOString();
+    const { result, progress, phases } = drive({ token: 2n, phase: 'fenced', progress: told ? { fencedAt } : {} });
+    expect(await result).toBe('done');
+    expect(phases).toEqual(['fenced', 'activated', 'purging', 'done']);
+    if (told) expect(progress.stallMs).toBeGreaterThanOrEqual(60_000);
+    else expect(progress.stallMs).toBeUndefined();
+    await expectWhole(traffic, shards.b, shards.a);
+  });
+
+  test('and finds no shard tells nothing that lies behind what is stored', async () => {
+    await loaded(20);
+    const { result, phases } = drive({ phase: 'checking', onStep: () => Promise.reject(new OutOfStep('nothing answers')) });
+    await expect(result).rejects.toThrow('nothing answers');
+    expect(phases).toEqual(['checking']);
+  });
+});
+
 describe('R5 a mover that dies', () => {
   test.each(FORWARD_STEPS)('at step `%s` is followed by another, and nothing is lost or doubled', async (step) => {
     const traffic = await loaded(300);
@@ -419,6 +513,30 @@ describe('R5 a mover that dies', () => {
     sleeper.release();
     await expect(first.result).rejects.toThrow(Superseded);
     await expectWhole(traffic, shards.b, shards.a);
+  });
+
+  test('in the middle of purging the source is followed by another', async () => {
+    const traffic = await loaded();
+    let batches = 0;
+    const die = behind('purge', async (step) => {
+      if (step === 'purge batch' && (batches += 1) === 3) throw new Error('died purging');
+    });
+    await expect(drive({ onStep: die }).result).rejects.toThrow('died purging');
+    expect(await drive({ token: 2n }).result).toBe('done');
+    await expectWhole(traffic, shards.b, shards.a);
+  });
+
+  test('or sleeps before it purges takes nothing from a source that has the slot again', async () => {
+    const traffic = await loaded(300);
+    const sleeper = pauseAt('purge batch');
+    const first = drive({ onStep: behind('purge', sleeper.onStep) });
+    await sleeper.reached;
+    expect(await drive({ token: 2n }).result).toBe('done');
+    published.clear();
+    expect(await drive({ token: 2n, order: BACK }).result).toBe('done');
+    sleeper.release();
+    await expect(first.result).rejects.toThrow(Superseded);
+    await expectWhole(traffic, shards.a, shards.b);
   });
 
   test('or loses its lease in the middle of a chunk leaves the chunk behind', async () => {
@@ -484,6 +602,7 @@ describe('R5 a mover that dies', () => {
     await next.reached;
     sleeper.release();
     await expect(first.result).rejects.toThrow('the target has a later move');
+    expect(await countOf(shards.b, 'journal')).toBe(0);
     next.release();
     expect(await second.result).toBe('done');
     await expectWhole(traffic, shards.b, shards.a);
@@ -502,15 +621,16 @@ describe('a change of state on the source waits for whoever holds a position', (
   /** A turn of a stream that has begun, as it looks from outside. */
   async function hold(stream: Stream): Promise<() => Promise<void>> {
     const held = Promise.withResolvers<void>();
-    const ended = Promise.withResolvers<void>();
+    const over = Promise.withResolvers<void>();
     const turn = shards.a.transaction(async (tx) => {
       await tx.query({ text: 'select from position where stream = $1 and slot = $2 for update', values: [stream, slot] });
       held.resolve();
-      await ended.promise;
+      await over.promise;
     });
     await held.promise;
+    ended.signal.addEventListener('abort', () => over.resolve());
     return async () => {
-      ended.resolve();
+      over.resolve();
       await turn;
     };
   }
@@ -538,7 +658,7 @@ describe('a change of state on the source waits for whoever holds a position', (
       },
     });
     await reached.promise;
-    await waits();
+    expect(await Promise.race([waits(), result])).toBe(true);
     expect(await sideOf(shards.a)).toMatchObject({ state });
     await end!();
     expect(await result).toBe(step === 'reactivate' ? 'aborted' : 'done');
@@ -724,13 +844,15 @@ describe('a link that fails', () => {
     url.pathname = `/shard_${side === 'source' ? 'a' : 'b'}`;
     const viaProxy = connect(url.href, 'via proxy');
     let lost = 0;
-    const { result, errors } = drive({
+    const { result, errors, progress } = drive({
       database: (id) => (id === (side === 'source' ? A : B) ? viaProxy : shards[id as 'a' | 'b']),
       onStep: once(step, async () => void proxy.loseNextReply(postgresCommit).then(() => (lost += 1))),
     });
     expect(await result).toBe('done');
     expect(lost).toBe(1);
     expect(errors.length).toBeGreaterThan(0);
+    // When a fence was committed that nobody got the answer of, nobody can say.
+    expect(progress.stallMs).toEqual(step === 'fence' ? undefined : expect.any(Number));
     await viaProxy.end();
     await proxy.close();
     await expectWhole(traffic, shards.b, shards.a);
@@ -756,6 +878,57 @@ describe('a link that fails', () => {
     expect(driven.progress.error).toBeNull();
     await viaProxy.end();
     await proxy.close();
+    await expectWhole(traffic, shards.b, shards.a);
+  });
+});
+
+describe('a shard that is down', () => {
+  const proxyTo = async (shard: 0 | 1) => {
+    const proxy = await startFaultProxy({ host: '127.0.0.1', port: servers[shard]!.port });
+    const url = new URL(servers[shard]!.url);
+    url.port = String(proxy.port);
+    url.pathname = `/shard_${'ab'[shard]!}`;
+    const via = connect(url.href, 'via proxy');
+    const database = (id: ShardId): Database => (id === [A, B][shard] ? via : shards[id as 'a' | 'b']);
+    const down = (): void => (proxy.setRefusing(true), proxy.cut());
+    return { database, down, up: () => proxy.setRefusing(false), end: async () => (await via.end(), await proxy.close()) };
+  };
+
+  test('keeps no place from other moves: the mover gives way', async () => {
+    const traffic = await loaded(100);
+    const { database, down, up, end } = await proxyTo(1);
+    const { result } = drive({ database, onStep: once('check', async () => down()) });
+    await expect(result).rejects.toThrow(expect.objectContaining({ kind: 'infrastructure' }));
+    up();
+    expect(await drive().result).toBe('done');
+    await end();
+    await expectWhole(traffic, shards.b, shards.a);
+  });
+
+  test('is asked again and again behind the fence, and the move shows where it stands', async () => {
+    const traffic = await loaded(100);
+    const { database, down, up, end } = await proxyTo(1);
+    const { result, errors, phases, progress } = drive({ database, onStep: once('fenced', async () => down()) });
+    await until('it has failed', () => errors.length > 0);
+    const sinceMs = performance.now();
+    await until('it has tried for longer than before a fence', () => performance.now() - sinceMs > GIVE_WAY_MS + RETRY.maxMs);
+    expect(phases.at(-1)).toBe('fenced');
+    expect(progress.fencedAt).toEqual(expect.any(String));
+    up();
+    expect(await result).toBe('done');
+    await end();
+    await expectWhole(traffic, shards.b, shards.a);
+  });
+
+  test('does not keep a move from resting', async () => {
+    const traffic = await loaded(100);
+    const { database, down, end } = await proxyTo(1);
+    await expect(drive({ onStep: dieAt('check') }).result).rejects.toThrow('died');
+    down();
+    expect(await drive({ database, token: 2n, wishes: () => 'pause' }).result).toBe('paused');
+    expect(await sideOf(shards.a)).toMatchObject({ state: 'MOVING', token: 2n });
+    await end();
+    expect(await drive({ token: 3n }).result).toBe('done');
     await expectWhole(traffic, shards.b, shards.a);
   });
 });

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { startPostgres, type Postgres } from '@millrace/local-cluster';
-import { createDatabase, migrate, type Database } from '@millrace/postgres';
+import { createDatabase, migrate, PgError, type Database } from '@millrace/postgres';
 import { createTopology, spread, type Topology } from '@millrace/ring';
 import { createLog, createRegistry } from '@millrace/runtime';
 import { ForeignShard, prepareShard, seedSlots } from '@millrace/slot-processor';
@@ -538,17 +538,94 @@ describe('a plan', () => {
     expect((await preview()).estimate.stall_ms).toBe(42);
   });
 
-  test('is refused once an epoch, or a member, is another than it was made for', async () => {
-    const byEpoch = await preview();
+  test('is refused once an owner, or a member, is another than it was made for', async () => {
+    const byOwner = await preview();
+    const other = first.owners.findIndex((_, slot) => !byOwner.moves.some((move) => move.slot === slot));
+    const move = await byHand(other);
+    // It is known by then where the slot will be.
+    expect((await admin.call('POST', `/v1/plans/${byOwner.id}/start`)).json.code).toBe('plan_outdated');
     const played = playMover();
     startInstance('one', played);
-    await untilMove(await byHand(0), 'done');
-    expect((await admin.call('POST', `/v1/plans/${byEpoch.id}/start`)).json.code).toBe('plan_outdated');
+    await untilMove(move, 'done');
+    expect((await admin.call('POST', `/v1/plans/${byOwner.id}/start`)).json.code).toBe('plan_outdated');
     const byMember = await preview();
     await admin.call('PATCH', '/v1/shards/a', { weight: 3 });
     const before = await contents();
     expect((await admin.call('POST', `/v1/plans/${byMember.id}/start`)).json.code).toBe('plan_outdated');
     expect(await contents()).toEqual(before);
+  });
+
+  test('is started while moves go on and make epochs as it counted on them', async () => {
+    const played = playMover({ gated: true });
+    startInstance('one', played);
+    const [before, after] = [await byHand(0), await byHand(1)];
+    const { id, moves, ...plan } = await preview();
+    expect(plan).toMatchObject({ balance: expect.any(Number), bound: expect.any(Number) });
+    expect(moves.map(({ slot }) => slot)).not.toContain(0);
+    played.openGate();
+    await Promise.all([before, after].map((move) => untilMove(move, 'done')));
+    expect((await admin.call('GET', '/v1/topology')).json.epoch).toBe(3);
+    expect((await admin.call('POST', `/v1/plans/${id}/start`)).status).toBe(202);
+    await untilPlan(id, 'done');
+  });
+
+  test('can be looked at while a shard is down, by slots, and says what it was made without', async () => {
+    await shards.end();
+    writeShards({ a: 'shard_a', b: 'postgres://nobody@127.0.0.1:1/none' });
+    shards = createShards({ file: shardsFile, log, settings: OWNER });
+    const down = await serve();
+    cleanups.push(() => shards.end());
+    const { status, json } = await down.call('POST', '/v1/plans', { changes: [{ shard: 'c' }] });
+    expect({ status, note: (json as { note?: string }).note }).toEqual({ status: 201, note: expect.stringContaining('shard b') });
+    expect((await down.call('POST', '/v1/plans', { by: 'bytes' })).json.code).toBe('shard_unavailable');
+  });
+
+  test('in a list is without its moves; previews that nobody started are forgotten after a day', async () => {
+    const old = await preview();
+    await control.query({ text: `update plan set created_at = now() - interval '25 hours'` });
+    const { id, moves } = await preview();
+    const { plans } = (await admin.call('GET', '/v1/plans')).json as unknown as { plans: readonly Body[] };
+    expect(plans.map((plan) => [plan.id, plan.progress.moves, plan.moves])).toEqual([[id, moves.length, undefined]]);
+    expect((await admin.call('GET', `/v1/plans/${old.id}`)).json.code).toBe('unknown_plan');
+    expect((await admin.call('GET', '/v1/plans?limit=501')).json.code).toBe('invalid_parameter');
+  });
+
+  test('that is aborted ends also where a move of it rests past its activation', async () => {
+    const token = await takeOver('one');
+    const { id, moves } = await preview();
+    await admin.call('POST', `/v1/plans/${id}/start`);
+    const [late] = (await admin.call('GET', `/v1/moves?plan=${id}`)).json.moves as unknown as readonly Body[];
+    await control.query({ text: `update move set state = 'running', phase = 'activated' where id = $1`, values: [late!.id] });
+    await admin.call('POST', `/v1/moves/${late!.id}/pause`);
+    await admin.call('POST', `/v1/plans/${id}/abort`);
+    expect((await admin.call('GET', `/v1/moves/${late!.id}`)).json).toMatchObject({ state: 'running', paused: false });
+    await underLease(control, token, (tx) => endMove(tx, { id: BigInt(late!.id), as: 'done' }));
+    await underLease(control, token, endPlans);
+    expect((await admin.call('GET', `/v1/plans/${id}`)).json).toMatchObject({ state: 'aborted', progress: { done: 1, aborted: moves.length - 1 } });
+  });
+
+  test('to empty a shard that is aborted before anything has moved keeps the shard; after that, and where it drained before, it stays draining', async () => {
+    const token = await takeOver('one');
+    const stateOfB = async () => (await admin.call('GET', '/v1/shards')).json.shards.find(({ shard }) => shard === 'b')?.state;
+    const aborted = async (end: () => Promise<unknown>): Promise<void> => {
+      const { id } = (await admin.call('POST', '/v1/shards/b/drain')).json;
+      await end();
+      await admin.call('POST', `/v1/plans/${id}/abort`);
+      await underLease(control, token, endPlans);
+      expect((await admin.call('GET', `/v1/plans/${id}`)).json.state).toBe('aborted');
+    };
+    await aborted(() => Promise.resolve());
+    expect(await stateOfB()).toBe('active');
+    await aborted(() => control.query({ text: `update move set state = 'done' where id = (select max(id) from move)` }));
+    expect(await stateOfB()).toBe('draining');
+    await aborted(() => Promise.resolve());
+    expect(await stateOfB()).toBe('draining');
+  });
+
+  test('that was never started has no way back', async () => {
+    const { id } = await preview();
+    await admin.call('POST', `/v1/plans/${id}/abort`);
+    expect((await admin.call('POST', '/v1/plans', { reverse_of: id })).json.code).toBe('plan_state');
   });
 
   test('is started once, however often and wherever it is asked for', async () => {
@@ -777,6 +854,36 @@ describe('a move', () => {
     expect((await admin.call('GET', `/v1/moves/${stuck}`)).json.error).toBeUndefined();
   });
 
+  test('whose shard does not answer gives its place to others, and is no failure to be told', async () => {
+    const tried = new Set<string>();
+    const played = playMover({
+      act: async ({ order }) => {
+        if (order.slot > 5) return undefined;
+        tried.add(String(order.id));
+        throw new PgError('connection refused', { kind: 'infrastructure', database: 'b', statement: 'claim' });
+      },
+    });
+    startInstance('one', played);
+    // As many as may move at once.
+    const down = [await byHand(3), await byHand(4), await byHand(5)];
+    await until('they were tried', () => down.every((id) => tried.has(id)));
+    await untilMove(await byHand(6), 'done');
+    for (const id of down) {
+      const { state, error } = (await admin.call('GET', `/v1/moves/${id}`)).json;
+      expect({ state, error }).toEqual({ state: 'running', error: undefined });
+    }
+  });
+
+  test('whose epoch is committed without an answer is announced all the same', async () => {
+    const played = playMover({ gated: true });
+    const one = startInstance('one', played);
+    await leads(one);
+    await until('the first epoch is announced', () => one.announced.length > 0);
+    await control.transaction((tx) => proposeTopology(tx, { ...first, epoch: 2 as Epoch }, { author: 'test', reason: 'the answer was lost' }));
+    await until('the second is, too', () => one.announced.at(-1)?.epoch === 2);
+    expect(one.announced.map(({ epoch }) => epoch)).toEqual([1, 2]);
+  });
+
   test('that a leader left is taken up by the next, also when it is paused: it may stand past its fence', async () => {
     const left = playMover({ gated: true });
     const one = startInstance('one', left);
@@ -836,6 +943,34 @@ describe('a move', () => {
     expect((await admin.call('POST', `/v1/moves/${id}/verify`)).json).toEqual({ verified: true, tables: [{ table: 'account', rows: 3, differences: [] }] });
     expect((await admin.call('POST', '/v1/moves/77/verify')).json.code).toBe('unknown_move');
   });
+
+  test('is compared once at a time, and no longer than the caller waits', async () => {
+    let ended: unknown;
+    const begun = Promise.withResolvers<void>();
+    const compare: Parameters<typeof routesOf>[0]['verify'] = async ({ order, database }) => {
+      begun.resolve();
+      try {
+        for (;;) await database(order.source).transaction((tx) => tx.query({ text: 'select pg_sleep(0.02)' }));
+      } catch (error) {
+        ended = error;
+        throw error;
+      }
+    };
+    const comparing = await serve({ verify: compare });
+    startInstance('one', playMover({ gated: true }));
+    const id = await byHand(3);
+    await untilMove(id, 'running');
+    const caller = new AbortController();
+    const asked = comparing.raw(`/v1/moves/${id}/verify`, { method: 'POST', signal: caller.signal });
+    asked.catch(() => undefined);
+    await begun.promise;
+    const second = await comparing.call('POST', `/v1/moves/${id}/verify`);
+    expect({ status: second.status, code: second.json.code }).toEqual({ status: 429, code: 'too_many_requests' });
+    expect(Number(second.headers.get('retry-after'))).toBeGreaterThan(0);
+    caller.abort();
+    await until('the comparison ends', () => ended !== undefined);
+    expect(String(ended)).toContain('does not wait any more');
+  });
 });
 
 describe('a bad request changes nothing', () => {
@@ -883,8 +1018,11 @@ describe('a bad request changes nothing', () => {
     'the draining state of the last one': { request: ['PATCH', '/v1/shards/a', { state: 'draining' }], status: 409, code: 'last_shard', given: () => admin.call('PATCH', '/v1/shards/b', { state: 'draining' }) },
     'the drain of no member': { request: ['POST', '/v1/shards/c/drain'], status: 404, code: 'unknown_shard' },
     'the drain of a shard whose slots move': { request: ['POST', '/v1/shards/b/drain'], status: 409, code: 'slot_moving', given: () => byHand(slotsOn(first, A)[0]!) },
-    'a plan with a shard without an address': { request: ['POST', '/v1/plans', { changes: [{ shard: 'd' }] }], status: 404, code: 'unknown_shard' },
-    "a plan with another cluster's shard": { request: ['POST', '/v1/plans', { changes: [{ shard: 'c' }] }], status: 409, code: 'foreign_shard', given: foreign },
+    'the start of a plan with a shard without an address': { request: ['POST', '/v1/plans/1/start'], status: 404, code: 'unknown_shard', given: () => admin.call('POST', '/v1/plans', { changes: [{ shard: 'd' }] }) },
+    "the start of a plan with another cluster's shard": { request: ['POST', '/v1/plans/1/start'], status: 409, code: 'foreign_shard', given: () => foreign().then(() => admin.call('POST', '/v1/plans', { changes: [{ shard: 'c' }] })) },
+    'a plan that drains no member': { request: ['POST', '/v1/plans', { changes: [{ shard: 'd', state: 'draining' }] }], status: 404, code: 'unknown_shard' },
+    'a shard while the shards file is half written': { request: join('c'), status: 503, code: 'shard_unavailable', given: async () => writeFileSync(shardsFile, '{"a":"postgres://u:secret@h/') },
+    'the draining state of a shard whose slots come': { request: ['PATCH', '/v1/shards/b', { state: 'draining' }], status: 409, code: 'slot_moving', given: () => byHand(slotsOn(first, A)[0]!) },
     'a plan that drains everybody': { request: ['POST', '/v1/plans', { changes: [{ shard: 'a', state: 'draining' }, { shard: 'b', state: 'draining' }] }], status: 409, code: 'last_shard' },
     'a plan that names a shard twice': { request: ['POST', '/v1/plans', { changes: [{ shard: 'a', weight: 2 }, { shard: 'a', weight: 3 }] }], status: 400, code: 'invalid_body' },
     'a plan by something else': { request: ['POST', '/v1/plans', { by: 'luck' }], status: 400, code: 'invalid_body' },
@@ -914,7 +1052,7 @@ describe('a bad request changes nothing', () => {
     expect({ status: reply.status, code: reply.json.code }).toEqual({ status, code });
     expect(reply.headers.get('content-type')).toBe('application/problem+json; charset=utf-8');
     expect(reply.json).toMatchObject({ type: `urn:millrace:problem:${code}`, title: expect.any(String), action: expect.any(String) });
-    expect(reply.json.detail ?? '').not.toMatch(/postgres:\/\/|\n\s+at /);
+    expect(reply.json.detail ?? '').not.toMatch(/secret|postgres:\/\/|\n\s+at /);
     if (status === 503) expect(Number(reply.headers.get('retry-after'))).toBeGreaterThan(0);
     expect([await contents(), await tablesOf('shard_c'), await tablesOf('shard_b')]).toEqual(before);
   });

@@ -69,7 +69,6 @@ function tail(topic: string, on = kafka, onRecords?: (records: readonly SlotReco
     kafka: on,
     topic,
     slot: 0,
-    from: 'low',
     signal: stop.signal,
     onRecords: (records) => {
       values.push(...records.map(({ value }) => String(value)));

@@ -12,7 +12,6 @@ import { assert, type Offset, type Slot } from '@millrace/write';
 import type { Batch, Consumer, EachBatchPayload } from 'kafkajs';
 import { KafkaUnavailable } from './errors.ts';
 import { fetchLeaders } from './leaders.ts';
-import { waitForKafka } from './wait.ts';
 import type { KafkaClient, SlotConsumer, SlotConsumerHandlers, SlotPosition, SlotRecord } from './types.ts';
 
 const SESSION_TIMEOUT_MS = 10_000;
@@ -21,14 +20,14 @@ const REBALANCE_TIMEOUT_MS = 30_000;
 const HEARTBEAT_INTERVAL_MAX_MS = 1_000;
 const FETCH_BYTES_MAX = 8 * 1024 * 1024;
 const FETCH_BYTES_PER_SLOT_MAX = 1024 * 1024;
-/** How long an idle fetch waits for a first byte, and how late a seek or resume takes effect at most. */
+/** How long an idle fetch waits for a first byte, and about how late a seek or resume takes effect. */
 const FETCH_WAIT_MS = 100;
 /** Behind a batch of fewer records than this the next fetch waits a moment. */
 const REST_RECORDS_MAX = 20;
 const REST_MS = 8;
 const METADATA_AGE_MAX_MS = 30_000;
 const FIRST_LEADERS_RETRIES = 8;
-/** kafkajs fetches ten times a second, also when idle. When it has not for so long, it has stopped without a word. */
+/** kafkajs tells of every fetch, also of one that brings nothing. When it has not for so long, it has stopped without a word. */
 const STALL_MS = 60_000;
 const STALL_CHECK_MS = 5_000;
 
@@ -52,7 +51,6 @@ export function createSlotConsumer(options: {
   const { kafka, groupId, topic, log, handlers, sessionTimeoutMs = SESSION_TIMEOUT_MS, maxBytes = FETCH_BYTES_MAX } = options;
   let slots = new Map<Slot, SlotState>();
   let phase: 'new' | 'running' | 'stopping' | 'dead' = 'new';
-  const stopping = new AbortController();
   let resting: Promise<void> | undefined;
 
   const connection = kafka.open();
@@ -195,8 +193,6 @@ export function createSlotConsumer(options: {
     start: async () => {
       assert(phase === 'new', 'a consumer starts once');
       phase = 'running';
-      // kafkajs crashes on a coordinator that is still loading.
-      await waitForKafka({ kafka, groupId, signal: stopping.signal, log });
       alive();
       watch = setInterval(checkAlive, STALL_CHECK_MS).unref();
       const { bySlot } = await fetchLeaders(kafka, topic, FIRST_LEADERS_RETRIES);
@@ -216,10 +212,8 @@ export function createSlotConsumer(options: {
     pause,
     resume,
     commit,
-    assigned: () => new Set(slots.keys()),
     stop: async () => {
       if (phase === 'running') phase = 'stopping';
-      stopping.abort(new Error(`the consumer of ${topic} stops`));
       clearInterval(watch);
       await consumer.disconnect();
     },

@@ -22,8 +22,6 @@ export interface TailOptions {
   readonly kafka: KafkaClient;
   readonly topic: string;
   readonly slot: number;
-  /** `low`: at the oldest record that is kept. */
-  readonly from: 'low';
   /** At least one record, in offset order. Keys and values are views of what was fetched: copy what is kept. */
   readonly onRecords: (records: readonly SlotRecord[]) => Promise<void> | void;
   readonly signal: AbortSignal;

@@ -115,7 +115,7 @@ export interface SlotPosition {
 }
 
 export interface SlotConsumer {
-  /** Joins the group, once its coordinator answers. @throws the reason of a `stop` meanwhile; what kafkajs throws. */
+  /** Joins the group. Its coordinator must answer: `waitForKafka` with the group, because kafkajs gives up on one that still loads. @throws what kafkajs throws */
   start(): Promise<void>;
   /** The next batch of the slot starts at the offset. Slots that are not assigned are ignored, here and below. */
   seek(slot: number, offset: bigint): void;
@@ -123,7 +123,6 @@ export interface SlotConsumer {
   resume(slots: Iterable<number>): void;
   /** A hint for the next owner; failures are logged at debug level and dropped. Nothing is committed once `stop` is called. */
   commit(positions: readonly SlotPosition[]): Promise<void>;
-  assigned(): ReadonlySet<Slot>;
   /** Leaves the group and hands over nothing more. */
   stop(): Promise<void>;
 }

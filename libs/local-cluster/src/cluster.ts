@@ -56,7 +56,8 @@ export interface LocalCluster {
   readonly dir: string;
   /** As it is now. */
   readonly file: ClusterFile;
-  /** Of each ring-manager, the first one's in `file` too. */
+  /** Of each gateway and of each ring-manager; the first ones' are in `file` too. */
+  readonly gatewayUrls: readonly string[];
   readonly adminUrls: readonly string[];
   /** @throws AssertionFailed for a name that the cluster does not have. */
   process(name: string): ClusterProcess;
@@ -113,6 +114,7 @@ export async function startLocalCluster(options: LocalClusterOptions): Promise<L
       get file() {
         return describe();
       },
+      gatewayUrls: services.gatewayUrls,
       adminUrls: services.adminUrls,
       process: (name) => must(children().find((child) => child.name === name), `the cluster has a process ${name}`),
       processes: children,

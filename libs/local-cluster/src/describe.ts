@@ -23,7 +23,7 @@ export function describeCluster({ slots, topicPrefix, secrets, servers, services
   const { brokers, control } = servers;
   const all = [...services.gateways, ...services.writers, ...services.ringManagers];
   return {
-    gateway: services.gatewayUrl,
+    gateway: must(services.gatewayUrls[0], 'there is a gateway'),
     admin: must(services.adminUrls[0], 'there is a ring-manager'),
     local: localUrl,
     apiKey: secrets.apiKey,

@@ -37,7 +37,8 @@ export interface Services {
   readonly ringManagers: readonly Service[];
   readonly writers: readonly Service[];
   readonly gateways: readonly Service[];
-  readonly gatewayUrl: string;
+  /** Of each gateway. */
+  readonly gatewayUrls: readonly string[];
   /** Of each ring-manager. */
   readonly adminUrls: readonly string[];
   /** The ports in use, by name, as the layout keeps them. */
@@ -81,7 +82,9 @@ export async function createServices(input: ServicesInput): Promise<Services> {
     gateways.push(await create('ingest-gateway', name, 'reader', { HOST: '127.0.0.1', PORT, API_KEYS_FILE: apiKeysFile }));
   }
   const url = (name: string): string => `http://127.0.0.1:${must(ports[name], `${name} has a port`)}`;
-  return { ringManagers, writers, gateways, gatewayUrl: url('ingest-gateway-1'), adminUrls: ringManagers.map((_, i) => url(nth('admin', i + 1))), ports };
+  const gatewayUrls = gateways.map(({ name }) => url(name));
+  const adminUrls = ringManagers.map((_, i) => url(nth('admin', i + 1)));
+  return { ringManagers, writers, gateways, gatewayUrls, adminUrls, ports };
 }
 
 /** The first needs no number: there are rarely two. */

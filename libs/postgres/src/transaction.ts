@@ -4,13 +4,15 @@
  * T1 COMMIT is sent only when every statement was answered and none failed, even if the caller looked away.
  * T2 Only the tag COMMIT means stored: on an aborted transaction COMMIT *succeeds* with the tag ROLLBACK.
  * T3 A COMMIT without an answer is `unknown-commit`, never a failure.
+ * T4 Nothing is sent after a failure, and what does not begin with `select` waits for the answer to BEGIN: behind a BEGIN
+ *    that failed every statement would be a transaction of its own, so only locks and reads travel with it.
  */
 import { assert } from '@millrace/write';
 import type { Pieces } from './copy.ts';
 import { PgError, toCommitError, toPgError } from './error.ts';
 import type { Session, Statement } from './session.ts';
 
-/** Statements may be started without awaiting the one before: they are pipelined, in order. */
+/** Statements may be started without awaiting the one before: they are pipelined, in order. A `select` at the beginning changes no row (T4). */
 export interface Tx {
   /** @throws PgError */
   query<R>(sql: Statement): Promise<readonly R[]>;
@@ -31,9 +33,10 @@ export interface TransactionMode {
 
 /** Runs the work and commits. The connection must be destroyed where this throws. @throws PgError, the work's error */
 export async function inTransaction<T>(session: Session, database: string, work: (tx: Tx) => Promise<T>, mode: TransactionMode = {}): Promise<T> {
-  const state: TxState = { session, database, underWay: new Set(), failure: undefined, open: true };
-  // Not awaited: it travels with the first statements.
-  void attended(state, tracked(state, 'begin', session.run({ text: beginText(mode) })));
+  const state: TxState = { session, database, underWay: new Set(), begun: Promise.resolve(), behindBegin: false, failure: undefined, open: true };
+  // Not awaited: it travels with the first locks and reads.
+  const begin = attended(state, tracked(state, 'begin', session.run({ text: beginText(mode) })));
+  state.begun = begin.then(() => undefined, () => undefined);
   const result = await work(txOf(state)).catch((error: unknown) => {
     // Of several pipelined statements the first failure is the cause, the others follow from it.
     throw error instanceof PgError ? (state.failure ?? error) : error;
@@ -49,6 +52,10 @@ interface TxState {
   readonly session: Session;
   readonly database: string;
   readonly underWay: Set<Promise<unknown>>;
+  /** Resolves when BEGIN is answered, either way. */
+  begun: Promise<void>;
+  /** Something waits, or has waited, for that answer; so does all that comes behind it, to keep the order. */
+  behindBegin: boolean;
   failure: PgError | undefined;
   open: boolean;
 }
@@ -57,13 +64,13 @@ function txOf(state: TxState): Tx {
   return {
     query<R>(sql: Statement): Promise<readonly R[]> {
       assert(state.open, 'T1: no statement after the end of its transaction');
-      const answer = tracked(state, describe(sql), state.session.run(sql));
+      const answer = tracked(state, describe(sql), sent(state, sql.text, () => state.session.run(sql)));
       return attended(state, answer.then((result) => result.rows as readonly R[]));
     },
     copyIn(sql, pieces) {
       assert(state.open, 'T1: no COPY after the end of its transaction');
       const source = remembered(pieces);
-      const done = tracked(state, describe({ text: sql }), state.session.copyIn(sql, source.pieces));
+      const done = tracked(state, describe({ text: sql }), sent(state, sql, () => state.session.copyIn(sql, source.pieces)));
       return attended(
         state,
         done.catch((error: unknown) => {
@@ -76,7 +83,7 @@ function txOf(state: TxState): Tx {
       const { promise: over, resolve } = Promise.withResolvers<void>();
       void attended(state, over);
       try {
-        yield* state.session.copyOut(sql);
+        yield* await sent(state, sql, () => state.session.copyOut(sql));
       } catch (error) {
         state.failure ??= toPgError(error, { database: state.database, statement: describe({ text: sql }) });
         throw state.failure;
@@ -85,6 +92,14 @@ function txOf(state: TxState): Tx {
       }
     },
   };
+}
+
+/** T4 */
+async function sent<T>(state: TxState, text: string, send: () => T | Promise<T>): Promise<T> {
+  state.behindBegin ||= !/^\s*select\b/i.test(text);
+  if (state.behindBegin) await state.begun;
+  if (state.failure !== undefined) throw state.failure;
+  return send();
 }
 
 /** What the pieces themselves throw is no fault of the database that they are sent to. */

@@ -18,7 +18,7 @@ export interface Placement {
   readonly loads: readonly number[];
   /** Who held a slot at the start, by slot; nobody where its shard leaves, or the cluster is new. */
   readonly homes: readonly (Holder | undefined)[];
-  /** Whether shards join or leave. */
+  /** Whether shards join, or leave slots behind. */
   readonly isChange: boolean;
   /** The load that a holder of weight 1 bears where all bear the same for their weight. */
   readonly meanLevel: number;
@@ -44,7 +44,7 @@ export function createPlacement({ members, owners, loads }: { members: readonly 
     holders,
     loads,
     homes,
-    isChange: homes.includes(undefined) || members.some(({ state }) => state === 'joining' || state === 'draining'),
+    isChange: homes.includes(undefined) || holders.some(({ state }) => state === 'joining'),
     meanLevel: sum(loads) / sum(holders.map(({ weight }) => weight)),
     waysTo: ({ index }) => ring.waysTo(index),
   };
@@ -71,6 +71,11 @@ export function isLower(a: number, b: number): boolean {
 
 export function loadOf(loads: readonly number[], slot: number): number {
   return must(loads[slot], 'every slot has a load');
+}
+
+/** Whether slots stand nowhere at the start, or shards that join got some. */
+export function isChanged({ homes, holders }: Placement): boolean {
+  return homes.includes(undefined) || holders.some((holder) => holder.state === 'joining' && [...holder.slots].some((slot) => homes[slot] !== holder));
 }
 
 export function sum(values: readonly number[]): number {

@@ -1,11 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
-import type { ShardId } from '@millrace/write';
+import type { Epoch, ShardId, Slot } from '@millrace/write';
 import fc from 'fast-check';
 import { LastShard, type Member } from './member.ts';
-import { plan, type PlacementPlan } from './plan.ts';
+import { outlook, plan, type PlacementPlan } from './plan.ts';
 import { countsOf, fewestMoves, levelOfCounts } from './testing/apportionment.ts';
 import { carryOut, command, createCluster, type Cluster } from './testing/cluster.ts';
 import { commandsFor, load, situation, wishes, type Wish } from './testing/situations.ts';
+import { createTopology } from './topology.ts';
 import { applyMoves, moveSlot } from './transition.ts';
 
 const SMALL = { slotsMax: 8, shardsMax: 4 };
@@ -268,5 +269,41 @@ describe('the next topology', () => {
     expect(() => moveSlot(topology, { ...move, source: 'c' as ShardId })).toThrow('R1');
     expect(() => applyMoves(topology, [move, move])).toThrow('R3');
     expect(() => moveSlot(topology, { ...move, slot: 4 as never })).toThrow('R1');
+  });
+});
+
+describe('shards that neither give nor get', () => {
+  const heavy = { topology: createTopology({ epoch: 1 as Epoch, owners: ['a', 'a', 'a', 'a', 'b', 'b', 'b', 'b'] as ShardId[] }), loads: [9, 9, 9, 1, 1, 1, 1, 9] };
+  const settled: readonly Member[] = ['a', 'b'].map((shard) => ({ shard: shard as ShardId, weight: 1, state: 'active' }));
+  const even = plan(heavy.topology, settled, heavy.loads);
+
+  test.each([
+    ['one that is emptied already', { weight: 1, state: 'draining' }],
+    ['one that joins with a weight too small for a slot', { weight: 0.001, state: 'joining' }],
+  ] as const)('%s does not keep the others from evening out', (_, idle) => {
+    const carried = (made: PlacementPlan): readonly number[] => made.load.filter(({ shard }) => shard !== 'c').map(({ after }) => after);
+    expect(carried(even)).toEqual([20, 20]);
+    expect(carried(plan(heavy.topology, [...settled, { shard: 'c' as ShardId, ...idle }], heavy.loads))).toEqual([20, 20]);
+  });
+});
+
+describe('the outlook of moves that are given', () => {
+  const [a, b, c] = ['a', 'b', 'c'] as ShardId[] as [ShardId, ShardId, ShardId];
+  const topology = createTopology({ epoch: 1 as Epoch, owners: [a, a, b, b] });
+  const member = (shard: ShardId, weight = 1, state: Member['state'] = 'active'): Member => ({ shard, weight, state });
+
+  test('tells the load before and after, how even it is by weight, and how even it could be', () => {
+    const moves = [{ slot: 0 as Slot, source: a, target: c }];
+    expect(outlook({ topology, members: [member(a), member(b, 2), member(c, 1, 'joining')], moves })).toMatchObject({
+      load: [{ shard: a, weight: 1, before: 2, after: 1 }, { shard: b, weight: 2, before: 2, after: 2 }, { shard: c, weight: 1, before: 0, after: 1 }],
+      balance: 1,
+      bound: 1,
+    });
+    expect(outlook({ topology, members: [member(a), member(b), member(c)], moves: [] })).toMatchObject({ balance: 1.5, bound: 1.5 });
+  });
+
+  test('leaves a shard that is emptied out of the balance', () => {
+    const moves = [2, 3].map((slot) => ({ slot: slot as Slot, source: b, target: a }));
+    expect(outlook({ topology, members: [member(a), member(b, 1, 'draining')], moves }).balance).toBe(1);
   });
 });

@@ -7,11 +7,11 @@
 import { assert, must, type ShardId, type Slot } from '@millrace/write';
 import { leastLevel } from './bound.ts';
 import { evenOut } from './even.ts';
-import type { Member } from './member.ts';
+import { ableMembers, type Member } from './member.ts';
 import { ownersOf, placeHomeless } from './place.ts';
-import { createPlacement, loadOf, type Placement } from './placement.ts';
+import { createPlacement, isChanged, loadOf, sum } from './placement.ts';
 import type { Topology } from './topology.ts';
-import type { SlotMove } from './transition.ts';
+import { applyMoves, type SlotMove } from './transition.ts';
 
 export interface ShardLoad {
   readonly shard: ShardId;
@@ -23,15 +23,19 @@ export interface ShardLoad {
   readonly share: number;
 }
 
-export interface PlacementPlan {
-  /** By slot; a slot moves at most once. */
-  readonly moves: readonly SlotMove[];
+/** What moves come to. */
+export interface Outlook {
   /** By name: the shards that may own slots, or own some. */
   readonly load: readonly ShardLoad[];
-  /** No placement of whole slots has a lower balance. With equal loads the plan reaches it. */
+  /** No placement of whole slots has a lower balance. With equal loads a plan reaches it. */
   readonly bound: number;
   /** The largest load over share afterwards; 1 is even. */
   readonly balance: number;
+}
+
+export interface PlacementPlan extends Outlook {
+  /** By slot; a slot moves at most once. */
+  readonly moves: readonly SlotMove[];
 }
 
 /**
@@ -39,16 +43,26 @@ export interface PlacementPlan {
  * @throws LastShard where no member may own slots.
  */
 export function plan(topology: Topology, members: readonly Member[], loads?: readonly number[]): PlacementPlan {
-  const weighed = usable(loads, topology.slots);
-  const placement = createPlacement({ members, owners: topology.owners, loads: weighed });
+  const placement = createPlacement({ members, owners: topology.owners, loads: usable(loads, topology.slots) });
   placeHomeless(placement);
   evenOut(placement);
-  const owners = ownersOf(placement);
-  const load = loadByShard(placement, { members, before: topology.owners, after: owners });
+  // Who joins and gets nothing keeps nobody from trading.
+  if (placement.isChange && !isChanged(placement)) evenOut({ ...placement, isChange: false });
+  const moves = movesBetween(topology.owners, ownersOf(placement));
+  return { moves, ...outlook({ topology, members, moves, loads }) };
+}
+
+/** Of any moves, planned or given. @throws LastShard where no member may own slots. */
+export function outlook({ topology, members, moves, loads }: { topology: Topology; members: readonly Member[]; moves: readonly SlotMove[]; loads?: readonly number[] | undefined }): Outlook {
+  const weighed = usable(loads, topology.slots);
+  const able = ableMembers(members);
+  const weights = able.map(({ weight }) => weight);
+  const meanLevel = sum(weighed) / sum(weights);
+  const shares = new Map(able.map(({ shard, weight }) => [shard, weight * meanLevel]));
+  const load = loadByShard(shares, { members, before: bearing(topology.owners, weighed), after: bearing(applyMoves(topology, moves).owners, weighed) });
   return {
-    moves: movesBetween(topology.owners, owners),
     load,
-    bound: leastLevel(weighed, placement.holders.map(({ weight }) => weight)) / placement.meanLevel,
+    bound: leastLevel(weighed, weights) / meanLevel,
     balance: Math.max(...load.filter(({ share }) => share > 0).map(({ after, share }) => after / share)),
   };
 }
@@ -68,19 +82,17 @@ function movesBetween(before: readonly ShardId[], after: readonly ShardId[]): re
 
 interface Shift {
   readonly members: readonly Member[];
-  readonly before: readonly ShardId[];
-  readonly after: readonly ShardId[];
+  readonly before: ReadonlyMap<ShardId, number>;
+  readonly after: ReadonlyMap<ShardId, number>;
 }
 
-function loadByShard({ holders, meanLevel, loads }: Placement, { members, before, after }: Shift): readonly ShardLoad[] {
-  const shares = new Map(holders.map(({ shard, weight }) => [shard, weight * meanLevel]));
+function loadByShard(shares: ReadonlyMap<ShardId, number>, { members, before, after }: Shift): readonly ShardLoad[] {
   const weights = new Map(members.map(({ shard, weight }) => [shard, weight]));
-  const [bearsNow, bearsThen] = [bearing(before, loads), bearing(after, loads)];
-  return [...new Set([...shares.keys(), ...before])].sort().map((shard) => ({
+  return [...new Set([...shares.keys(), ...before.keys(), ...after.keys()])].sort().map((shard) => ({
     shard,
     weight: weights.get(shard) ?? 0,
-    before: bearsNow.get(shard) ?? 0,
-    after: bearsThen.get(shard) ?? 0,
+    before: before.get(shard) ?? 0,
+    after: after.get(shard) ?? 0,
     share: shares.get(shard) ?? 0,
   }));
 }

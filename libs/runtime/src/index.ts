@@ -11,3 +11,4 @@ export { backoffMs, retry, sleep } from './retry.ts';
 export type { Backoff, Retry, RetryOptions } from './retry.ts';
 export { Draining, run } from './run.ts';
 export type { Host, Life, RunOptions } from './run.ts';
+export { shared } from './shared.ts';

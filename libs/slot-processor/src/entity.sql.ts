@@ -1,8 +1,8 @@
 /**
  * The domain's tables, by their descriptions: one set-based read and at most two set-based writes per table and turn.
  *
- * Rows that the shard does not hold yet go in by COPY: the slot's lock makes a conflict impossible. The others are
- * replaced by one upsert over unnested arrays, sorted by primary key.
+ * Many rows that the shard does not hold yet go in by COPY: the slot's lock makes a conflict impossible. Few of them, and
+ * those that it holds, go by one upsert over unnested arrays, sorted by primary key.
  *
  * Both statements reach every row through the primary key, whatever the planner believes: statistics of a table that
  * grows by the second are always stale, and a join whose order is left open was seen to read the whole table.

@@ -5,7 +5,7 @@ import { createTopology, type Topology } from '@millrace/ring';
 import { createLog } from '@millrace/runtime';
 import type { Epoch, ShardId, Slot } from '@millrace/write';
 import { createShardFinder, directionOf, lookAgainMs } from './find-shard.ts';
-import { LOOK } from './limits.ts';
+import { LOOK, WAIT_HERE_MS } from './limits.ts';
 import type { SlotSign } from './slot-sign.sql.ts';
 
 const HOUR_MS = 3_600_000;
@@ -51,6 +51,7 @@ function world(rows: Map<ShardId, Row>) {
   const stop = new AbortController();
   const finder = createShardFinder({
     topology: {
+      current: topologyNow,
       refresh: async () => {
         asked.topology += 1;
         return topologyNow();
@@ -99,10 +100,10 @@ describe('a search', () => {
   });
 
   test('of an hour asks the target a few times a second and the control database not at all', async () => {
-    const at = world(new Map<ShardId, Row>([[b, { state: 'INCOMING', moved_to: null }]]));
+    const at = world(new Map<ShardId, Row>([[a, { state: 'MOVED', moved_to: b }], [b, { state: 'INCOMING', moved_to: null }]]));
     const searching = find(at, b).catch(String);
     await jest.advanceTimersByTimeAsync(HOUR_MS);
-    expect(at.asked.looks).toBeLessThan((HOUR_MS / LOOK.maxMs) * 1.02);
+    expect(at.asked.looks).toBeLessThan((HOUR_MS / LOOK.maxMs + HOUR_MS / WAIT_HERE_MS) * 1.02);
     expect(at.asked.topology).toBe(0);
     at.stop.abort(new Error('over'));
     await expect(searching).resolves.toContain('over');
@@ -143,6 +144,14 @@ describe('a search', () => {
     await expect(found).resolves.toBe(c);
   });
 
+  test('that waits at the target of another move finds the owner that the topology names', async () => {
+    const at = world(new Map<ShardId, Row>([[b, { state: 'INCOMING', moved_to: null }], [c, { state: 'ACTIVE', moved_to: null }]]));
+    at.setOwner(c);
+    const found = find(at, b);
+    await jest.advanceTimersByTimeAsync(WAIT_HERE_MS + 2 * LOOK.maxMs);
+    await expect(Promise.race([found, Promise.resolve('searching')])).resolves.toBe(c);
+  });
+
   test('ends when nobody waits for it', async () => {
     let wanted = true;
     const at = world(new Map<ShardId, Row>([[b, { state: 'INCOMING', moved_to: null }]]));
@@ -164,7 +173,7 @@ describe('a search', () => {
       },
     };
     const { signal } = new AbortController();
-    const finder = createShardFinder({ topology: { refresh: () => Promise.reject(new Error('not asked')) }, shards: { get: () => database as Database }, log, signal });
+    const finder = createShardFinder({ topology: { current: () => createTopology({ epoch: 1 as Epoch, owners: [b] }), refresh: () => Promise.reject(new Error('not asked')) }, shards: { get: () => database as Database }, log, signal });
     const one = (id: number) => finder.find({ slot: id as Slot, movedTo: b, sinceMs: 0, wanted: () => true });
     const first = one(0);
     await jest.advanceTimersByTimeAsync(0);

@@ -2,16 +2,17 @@
  * Finding the shard that applies a slot, after one has said that it does not.
  *
  * The rows lead: a signpost is followed at once, and where the slot is on its way it is waited for. What gives no
- * direction leads back to the topology, which is a hint and no more (R4). A slot may have no shard for as long as its
- * mover takes: the waits grow with the time that it has been searched, so that a short move is noticed soon after its
- * end, and an hour costs a few small queries a second.
+ * direction leads back to the topology, which is a hint and no more (R4); so does a long wait, because an old signpost may
+ * have led to the target of another move. A slot may have no shard for as long as its mover takes: the
+ * waits grow with the time that it has been searched, so that a short move is noticed soon after its end, and of a long
+ * one every slot looks a few times a second, together with those that wait for the same answer.
  */
 import type { Database } from '@millrace/postgres';
 import { ownerOf } from '@millrace/ring';
-import { sleep, type Log } from '@millrace/runtime';
+import { shared, sleep, type Log } from '@millrace/runtime';
 import { UnknownShard, type Shards, type TopologyFollower } from '@millrace/topology';
 import type { ShardId, Slot } from '@millrace/write';
-import { LOOK, SEARCH_WARN_MS, SIGNPOSTS_MAX } from './limits.ts';
+import { LOOK, SEARCH_WARN_MS, SIGNPOSTS_MAX, WAIT_HERE_MS } from './limits.ts';
 import { readSigns, type SlotSign } from './slot-sign.sql.ts';
 
 export type Direction =
@@ -50,7 +51,7 @@ export interface ShardFinder {
 }
 
 export interface ShardFinderInput {
-  readonly topology: Pick<TopologyFollower, 'refresh'>;
+  readonly topology: Pick<TopologyFollower, 'current' | 'refresh'>;
   readonly shards: Pick<Shards, 'get'>;
   readonly log: Log;
   readonly signal: AbortSignal;
@@ -69,6 +70,7 @@ export function createShardFinder({ topology, shards, log, signal }: ShardFinder
     async find({ slot, movedTo, sinceMs, wanted }) {
       const tell = createTeller(log.child({ slot }));
       let at = movedTo ?? ownerOf(await topology.refresh(), slot);
+      let waitsSinceMs = performance.now();
       for (let signposts = 0; wanted(); ) {
         const direction = directionOf(await look(at, slot).catch((error: unknown) => tell.unanswered(at, error)));
         if (direction.kind === 'here') return at;
@@ -82,6 +84,9 @@ export function createShardFinder({ topology, shards, log, signal }: ShardFinder
         tell.searching(at, searchedMs);
         await sleep(lookAgainMs(searchedMs), signal);
         if (direction.kind !== 'wait') at = ownerOf(await topology.refresh(), slot);
+        else if (performance.now() - waitsSinceMs < WAIT_HERE_MS) continue;
+        else at = ownerOf(topology.current(), slot);
+        waitsSinceMs = performance.now();
       }
       return undefined;
     },
@@ -92,23 +97,16 @@ type Look = (slot: Slot) => Promise<SlotSign | undefined>;
 
 /** One question at a time to a shard, for all slots that wait for the next one. */
 function createLook(database: Database): Look {
-  let next: { readonly slots: Set<Slot>; readonly answer: Promise<readonly SlotSign[]> } | undefined;
-  let underWay: Promise<unknown> = Promise.resolve();
-
-  function gather(): NonNullable<typeof next> {
-    const slots = new Set<Slot>();
-    const answer = underWay.then(() => {
-      next = undefined;
-      return database.query<SlotSign>(readSigns([...slots]));
-    });
-    underWay = answer.catch(() => undefined);
-    return { slots, answer };
-  }
+  let asked = new Set<Slot>();
+  const ask = shared(() => {
+    const slots = [...asked];
+    asked = new Set();
+    return database.query<SlotSign>(readSigns(slots));
+  });
 
   return async (slot) => {
-    const { slots, answer } = (next ??= gather());
-    slots.add(slot);
-    return (await answer).find((sign) => sign.slot === slot);
+    asked.add(slot);
+    return (await ask()).find((sign) => sign.slot === slot);
   };
 }
 

@@ -41,7 +41,7 @@ export interface LaneEvents {
   onPosition(slot: Slot, position: Offset): void;
   /** Every record of the slot below `next` is applied. */
   onApplied(slot: Slot, next: Offset): void;
-  /** The shard does not apply the slot, or not now. `left` are its records that are not applied, in order, as far as the lane has them. */
+  /** The shard does not apply the slot, or not now. `left` are its records of the turn and those that waited, in order; some may be applied already. */
   onRefused(slot: Slot, refusal: Refusal, left: readonly Slice[]): void;
   /** The flow towards the lane should stop or may go on. */
   onFlow(flow: 'pause' | 'resume'): void;

@@ -34,6 +34,8 @@ export const RETRY = { baseMs: 50, maxMs: 5_000 } as const;
 export const LOOK = { minMs: 5, maxMs: 250, share: 8 } as const;
 /** Signposts followed one after the other without a wait. */
 export const SIGNPOSTS_MAX = 4;
+/** So long a search waits where the slot should arrive, before it looks where the topology says. */
+export const WAIT_HERE_MS = 1_000;
 /** After so long without a shard that applies a slot, an operator is told. */
 export const SEARCH_WARN_MS = 10_000;
 /** Records of slots without a shard that stay in memory, over all slots. */
@@ -48,5 +50,5 @@ export const RELAY_SAVE_INTERVAL_MS = 1_000;
 assert(LANE_RECORDS_LOW < LANE_RECORDS_HIGH, 'a lane resumes below where it pauses');
 assert(TURN_RECORDS_MAX <= LANE_RECORDS_LOW, 'a turn finds its fill before the slots resume');
 assert(TURN_BYTES_MAX <= LANE_BYTES_HIGH, 'a full turn fits the lane');
-assert(LANE_RECORDS_HIGH <= KEPT_RECORDS_MAX && LANE_BYTES_HIGH <= KEPT_BYTES_MAX, 'what a lane gives back of its slots can be kept');
+assert(LANE_RECORDS_HIGH <= KEPT_RECORDS_MAX && LANE_BYTES_HIGH <= KEPT_BYTES_MAX, 'what one lane gives back at its limit can be kept; what is more, by its last fetch or by other lanes, is fetched again');
 assert(LOOK.minMs <= LOOK.maxMs && LOOK.share >= 1, 'a look comes at the latest when the search has lasted twice as long');

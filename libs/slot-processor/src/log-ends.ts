@@ -1,15 +1,15 @@
 /** Where the log of each slot begins and ends. */
 import { topicOffsets, type KafkaClient, type SlotOffsets } from '@millrace/kafka';
-import { sleep, type Log } from '@millrace/runtime';
+import { shared, sleep, type Log } from '@millrace/runtime';
 import type { Slot } from '@millrace/write';
 
-/** Calls that come while one is about to start share it. @throws the signal's reason */
+/** 64 slots that find their positions together ask once. @throws the signal's reason */
 export type LogEnds = () => Promise<ReadonlyMap<Slot, SlotOffsets>>;
 
 const RETRY_MS = 1_000;
 
 export function createLogEnds({ kafka, topic, log, signal }: { kafka: KafkaClient; topic: string; log: Log; signal: AbortSignal }): LogEnds {
-  return coalesced(async () => {
+  return shared(async () => {
     for (;;) {
       try {
         const ends = await topicOffsets({ kafka, topic, signal });
@@ -20,14 +20,4 @@ export function createLogEnds({ kafka, topic, log, signal }: { kafka: KafkaClien
       }
     }
   });
-}
-
-/** 64 slots that find their positions together ask once. */
-function coalesced<T>(work: () => Promise<T>): () => Promise<T> {
-  let next: Promise<T> | undefined;
-  return () =>
-    (next ??= Promise.resolve().then(() => {
-      next = undefined;
-      return work();
-    }));
 }

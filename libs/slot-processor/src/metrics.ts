@@ -25,6 +25,8 @@ export interface ProcessorMetrics {
   /** What stands on the shard now. */
   standing(shard: ShardId, now: { readonly lagRecords: number; readonly lagSeconds: number; readonly stoppedSlots: number; readonly searchingSlots: number }): void;
   parkedKeys(shard: ShardId, keys: number): void;
+  /** No slot of this process is the shard's any more: it has nothing to tell of it. */
+  left(shard: ShardId): void;
   lane(shard: ShardId, lane: { readonly records: number; readonly up: boolean }): void;
 }
 
@@ -42,7 +44,7 @@ export function createProcessorMetrics({ stream, log, registry }: { stream: Stre
   const gaps = new Counter({ name: 'millrace_gaps_total', help: 'Batches that began behind the position; the slot was sought back.', labelNames, registers });
   const stoppedSlots = new Gauge({ name: 'millrace_slots_stopped', help: "Slots stopped because the log no longer holds what the shard needs next. Must be 0.", labelNames, registers });
   const followSeconds = new Histogram({ name: 'millrace_follow_seconds', help: 'From the refusal of a slot by one shard until another applies it.', labelNames, buckets: LATENCY_BUCKETS_SECONDS, registers });
-  const searching = new Gauge({ name: 'millrace_slots_searching', help: 'Slots that no shard applies at the moment, by the shard that did last.', labelNames, registers });
+  const searching = new Gauge({ name: 'millrace_slots_searching', help: 'Slots that no shard applies at the moment, by the shard that did last; before any did, by the one that the topology names.', labelNames, registers });
   const events = new Counter({ name: 'millrace_relayed_total', help: 'Events published from the journal.', labelNames, registers });
   const relayFailures = new Counter({ name: 'millrace_relay_failures_total', help: 'Publications that will be tried again.', labelNames, registers });
   const backlog = new Gauge({ name: 'millrace_relay_backlog_turns', help: 'Committed turns whose events are not in Kafka yet.', labelNames, registers });
@@ -108,6 +110,9 @@ export function createProcessorMetrics({ stream, log, registry }: { stream: Stre
       searching.set({ stream, shard }, now.searchingSlots);
     },
     parkedKeys: (shard, keys) => parkedKeys.set({ stream, shard }, keys),
+    left(shard) {
+      for (const gauge of [lagRecords, lagSeconds, stoppedSlots, searching, parkedKeys]) gauge.remove({ stream, shard });
+    },
     lane(shard, lane) {
       waiting.set({ stream, shard }, lane.records);
       up.set({ stream, shard }, lane.up ? 1 : 0);

@@ -136,6 +136,22 @@ describe('slots that move while they are followed', () => {
     expect(world.gaps()).toBe(0);
   });
 
+  test('rest while their shard has no address, and go on once it has one', async () => {
+    const world = movingWorld(1);
+    world.unknown.add(a);
+    world.assign(0n);
+    world.append(first, 5);
+    expect([world.slots.get(first)?.phase, world.paused(first)]).toEqual(['searching', true]);
+    world.unknown.delete(a);
+    world.look();
+    await settleTimers();
+    world.wholeTurn(a);
+    await settleTimers();
+    world.deliver(first, 5);
+    world.wholeTurn(a);
+    expectAllApplied(world);
+  });
+
   test('leave a shard that is down for the one that the topology names', async () => {
     const world = await running();
     world.setDown(a, true);

@@ -117,6 +117,8 @@ export function createPlacing({ slots, kept, intake, consumer, lanes, topology, 
   function search(state: SlotState, movedTo: ShardId | undefined): void {
     state.phase = 'searching';
     const { slot } = state;
+    // What comes meanwhile is of no use where nobody knows what comes next; `place` lets it flow again.
+    if (state.expected === undefined) consumer().pause([slot]);
     const again = state.refusedAtMs !== undefined;
     const sinceMs = (state.refusedAtMs ??= performance.now());
     const wanted = (): boolean => slots.get(slot) === state;

@@ -20,7 +20,7 @@ import { createPlacing } from './placing.ts';
 import type { Publishers } from './relay.ts';
 import { createShardLanes, type ShardLanes } from './shard-lanes.ts';
 import type { SlotStates } from './slot-state.ts';
-import { createStanding } from './standing.ts';
+import { checkAddresses, createStanding } from './standing.ts';
 
 export interface SlotProcessorInput {
   readonly model: StreamModel;
@@ -65,7 +65,7 @@ export function createSlotProcessor(input: SlotProcessorInput): SlotProcessor {
   const lanes = createShardLanes({ ...input, slots: topology.current().slots, metrics, eventsOf: placing.eventsOf, signal, relaySignal: relayStop.signal });
   const handlers = { onAssigned, onBatch: intake.onBatch, onCrash: onFatal };
   const consumer = createSlotConsumer({ ...input, maxBytes: FETCH_BYTES_MAX, handlers });
-  const measure = createStanding({ ...shared, stream: model.stream, lanes });
+  const measure = createStanding({ ...shared, stream: model.stream });
   let joined = false;
 
   function onAssigned(assigned: readonly Slot[]): void {
@@ -118,6 +118,7 @@ export function createSlotProcessor(input: SlotProcessorInput): SlotProcessor {
         ready: [
           { name: 'group', ok: joined, detail: joined ? `${slots.size} slots` : 'not in the consumer group yet' },
           { name: 'shards', ok: states.length === 0 || down.length < states.length, detail: down.length === 0 ? 'all answer' : `down: ${down.join(', ')}` },
+          checkAddresses(slots, topology),
           { name: 'log', ok: stopped.length === 0, detail: stopped.length === 0 ? 'whole' : `slots without their next record: ${stopped.join(', ')}` },
         ],
       };

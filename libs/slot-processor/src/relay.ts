@@ -92,8 +92,10 @@ export function createRelay(input: RelayInput): Relay {
   function noteRelayed({ slots }: TurnResult): void {
     for (const result of slots) {
       if (result.kind === 'held') continue;
-      if (result.kind === 'elsewhere') published.delete(result.slot);
-      else if (result.relayed > (published.get(result.slot) ?? 0n)) published.set(result.slot, result.relayed);
+      if (result.kind === 'elsewhere') {
+        published.delete(result.slot);
+        unsaved.delete(result.slot);
+      } else if (result.relayed > (published.get(result.slot) ?? 0n)) published.set(result.slot, result.relayed);
     }
   }
 
@@ -101,6 +103,8 @@ export function createRelay(input: RelayInput): Relay {
     for (const stretch of stretches) if (stretch.missing < stretch.from) await catchUp(stretch);
     await publish(journal.map(eventOfRow));
     for (const { slot, to } of stretches) {
+      // Elsewhere by now: its position is another shard's to tell.
+      if (!tips.has(slot)) continue;
       if (to > (published.get(slot) ?? 0n)) published.set(slot, to);
       unsaved.add(slot);
     }

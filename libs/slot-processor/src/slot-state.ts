@@ -10,7 +10,7 @@ export interface SlotState {
    * to the lane. `stopped`: the log does not hold its next record.
    */
   phase: 'searching' | 'asked' | 'placed' | 'stopped';
-  /** Of the shard that has it, or had it last. */
+  /** Of the shard that has it, or had it last; undefined while the shards file does not name the first one. */
   lane: Lane | undefined;
   /** The next offset to take from the log; undefined until a shard has told the position. */
   expected: Offset | undefined;
@@ -19,7 +19,7 @@ export interface SlotState {
   gap: Gap | undefined;
   /** How often the position was looked for: only the last time counts. */
   seeks: number;
-  /** A batch was left out because there was no room to keep it: the log is to be read from `expected` again. */
+  /** A batch was left out while the slot had no lane, for want of room or because of a gap: the log is to be read from `expected` again. */
   skipped: boolean;
   /** When a shard said that the slot is elsewhere; until another applies it. */
   refusedAtMs: number | undefined;

@@ -6,10 +6,12 @@ import { createKafka, type KafkaClient } from '@millrace/kafka';
 import { verifyLedger, type Verdict } from '@millrace/ledger';
 import { startLocalCluster, type LocalCluster, type LocalClusterOptions } from '@millrace/local-cluster';
 import { createDatabase, type Database } from '@millrace/postgres';
+import { slotOf } from '@millrace/ring';
 import { createLog, type Log } from '@millrace/runtime';
 import { toJson } from '@millrace/wire';
 import { createGenerator, drive, type DriveReport } from '@millrace/workload';
-import { must, type Receipt, type ShardId, type Tenant } from '@millrace/write';
+import { must, routingKey, type Receipt, type ShardId, type Slot, type Tenant } from '@millrace/write';
+import { createRing, type Ring } from './ring.ts';
 import { until } from './until.ts';
 
 export interface TestCluster {
@@ -17,14 +19,19 @@ export interface TestCluster {
   readonly kafka: KafkaClient;
   readonly log: Log;
   readonly control: Database;
-  /** With the superuser's rights, to look and to break. */
+  readonly ring: Ring;
+  /** With the superuser's rights, to look and to break; also of a shard that joined later. */
   shard(id: string): Database;
   /** A stream of writes of its own; `seed` makes its ids. Resolves when all of it is acked. */
   drive(load: Load): Promise<DriveReport>;
+  /** Drives a load until it is stopped, at a rate that leaves the machine time for the rest. */
+  load(seed: string, ratePerSecond?: number): RunningLoad;
   /** Waits until the shards reach the log's end, then checks everything from the first record on. */
   verify(acked?: Iterable<Receipt>): Promise<Verdict>;
   /** A request with the tenant's key; the body as JSON. */
   call(method: string, path: string, options?: CallOptions): Promise<Answer>;
+  /** The slot of an account, an order or a sku of the tenant. */
+  slotOf(id: string): Slot;
   stop(): Promise<void>;
 }
 
@@ -34,12 +41,21 @@ export interface Load {
   /** Called once, when so many writes are acked. */
   readonly at?: { readonly acked: number; readonly act: () => void };
   readonly ratePerSecond?: number;
+  /** Once it says so, the load ends with what is under way. */
+  readonly isOver?: () => boolean;
+}
+
+export interface RunningLoad {
+  /** Resolves when all that was begun is acked. */
+  stop(): Promise<DriveReport>;
 }
 
 export interface CallOptions {
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
   readonly idempotencyKey?: string;
+  /** Which gateway is asked, where there are several: 0 by default. */
+  readonly gateway?: number;
 }
 
 export interface Answer {
@@ -51,6 +67,9 @@ export interface Answer {
 const CONNECTIONS = 16;
 const APPLY_WAIT_MS = 90_000;
 const STALL_MS = 90_000;
+/** More than any load that is stopped. */
+const WRITES_MAX = 1_000_000;
+const RATE_PER_SECOND = 300;
 const POOL = { applicationName: 'test', poolMax: 3, statementTimeoutMs: 30_000, idleInTransactionTimeoutMs: 60_000, connectTimeoutMs: 5_000 } as const;
 
 export async function startTestCluster(options: Omit<LocalClusterOptions, 'dir'> = {}): Promise<TestCluster> {
@@ -59,12 +78,41 @@ export async function startTestCluster(options: Omit<LocalClusterOptions, 'dir'>
   const log = createLog({ name: 'test', level: 'error' });
   const kafka = createKafka({ brokers: [...local.file.kafka], clientId: 'test', log });
   const control = createDatabase({ ...POOL, name: 'control', url: local.file.control, log });
-  const shards = new Map(local.file.shards.map(({ id, url }) => [id, createDatabase({ ...POOL, name: id, url, log })]));
-  const shard = (id: string): Database => must(shards.get(id), `shard ${id} is in cluster.json`);
+  const shards = new Map<string, Database>();
+  const shardIds = (): readonly string[] => local.file.shards.map(({ id }) => id);
+
+  function shard(id: string): Database {
+    const known = shards.get(id);
+    if (known) return known;
+    const { url } = must(local.file.shards.find((entry) => entry.id === id), `shard ${id} is in cluster.json`);
+    const database = createDatabase({ ...POOL, name: id, url, log });
+    shards.set(id, database);
+    return database;
+  }
 
   async function owners(): Promise<readonly ShardId[]> {
     const rows = await control.query<{ owners: ShardId[] }>({ text: 'select owners from topology order by epoch desc limit 1' });
     return must(rows[0], 'the ring-manager wrote a topology').owners;
+  }
+
+  function driveLoad({ seed, writes, at, ratePerSecond, isOver = () => false }: Load): Promise<DriveReport> {
+    let acted = at === undefined;
+    return drive({
+      gatewayUrl: local.file.gateway,
+      apiKey: local.file.apiKey,
+      tenant: local.file.tenant as Tenant,
+      requests: untilOver(createGenerator({ seed, writes }), isOver),
+      connections: CONNECTIONS,
+      bulkConnections: 1,
+      stallMs: STALL_MS,
+      progressEveryMs: 20,
+      ...(ratePerSecond === undefined ? {} : { ratePerSecond }),
+      onProgress({ acked }) {
+        if (acted || at === undefined || acked < at.acked) return;
+        acted = true;
+        at.act();
+      },
+    });
   }
 
   return {
@@ -72,41 +120,36 @@ export async function startTestCluster(options: Omit<LocalClusterOptions, 'dir'>
     kafka,
     log,
     control,
+    ring: createRing(local),
     shard,
-    drive({ seed, writes, at, ratePerSecond }) {
-      let acted = at === undefined;
-      return drive({
-        gatewayUrl: local.file.gateway,
-        apiKey: local.file.apiKey,
-        tenant: local.file.tenant as Tenant,
-        requests: createGenerator({ seed, writes }),
-        connections: CONNECTIONS,
-        bulkConnections: 1,
-        stallMs: STALL_MS,
-        progressEveryMs: 20,
-        ...(ratePerSecond === undefined ? {} : { ratePerSecond }),
-        onProgress({ acked }) {
-          if (acted || at === undefined || acked < at.acked) return;
-          acted = true;
-          at.act();
+    drive: driveLoad,
+    load(seed, ratePerSecond = RATE_PER_SECOND) {
+      let over = false;
+      const report = driveLoad({ seed, writes: WRITES_MAX, ratePerSecond, isOver: () => over });
+      return {
+        stop() {
+          over = true;
+          return report;
         },
-      });
+      };
     },
     async verify(acked) {
-      for (const database of shards.values()) await until(`shard ${database.name} answers`, () => database.query({ text: 'select 1' }).catch(() => undefined));
+      for (const database of shardIds().map(shard)) await until(`shard ${database.name} answers`, () => database.query({ text: 'select 1' }).catch(() => undefined));
       return verifyLedger({
         kafka,
         topicPrefix: local.file.topicPrefix,
         slots: local.file.slots,
         owners: await owners(),
+        control,
         shards: shard,
-        allShardIds: [...shards.keys()] as ShardId[],
+        allShardIds: shardIds() as ShardId[],
         acked,
         waitMs: APPLY_WAIT_MS,
         signal: AbortSignal.timeout(2 * APPLY_WAIT_MS),
       });
     },
     call: (method, path, call = {}) => callGateway(local, { method, path, ...call }),
+    slotOf: (id) => slotOf(routingKey(local.file.tenant as Tenant, id), local.file.slots),
     async stop() {
       await Promise.all([control, ...shards.values()].map((database) => database.end()));
       await local.stop();
@@ -115,8 +158,16 @@ export async function startTestCluster(options: Omit<LocalClusterOptions, 'dir'>
   };
 }
 
-async function callGateway(local: LocalCluster, { method, path, body, headers, idempotencyKey }: CallOptions & { method: string; path: string }): Promise<Answer> {
-  const response = await fetch(`${local.file.gateway}${path}`, {
+function* untilOver<T>(source: Iterable<T>, isOver: () => boolean): Generator<T, void, undefined> {
+  for (const each of source) {
+    if (isOver()) return;
+    yield each;
+  }
+}
+
+async function callGateway(local: LocalCluster, { method, path, body, headers, idempotencyKey, gateway = 0 }: CallOptions & { method: string; path: string }): Promise<Answer> {
+  const url = must(local.gatewayUrls[gateway], `the cluster has a gateway ${gateway}`);
+  const response = await fetch(`${url}${path}`, {
     method,
     headers: {
       authorization: `Bearer ${local.file.apiKey}`,

@@ -1,4 +1,8 @@
-export { startTestCluster, type Answer, type Load, type TestCluster } from './cluster.ts';
+export { startTestCluster, type Answer, type Load, type RunningLoad, type TestCluster } from './cluster.ts';
+export { closeGate, installGates, type Gate, type GateSpec } from './gate.ts';
+export { holdAt, releaseMoves, statesOf, type MoveEnds, type MoveStepName } from './move-steps.ts';
 export { kafkaProduce, postgresCommit, startFaultProxy, type Direction, type FaultProxy, type LostReply } from './proxy.ts';
+export { startReader, type Reader, type ReaderReport } from './reader.ts';
+export type { Member, Move, Plan, Ring, RingAnswer } from './ring.ts';
 export { until } from './until.ts';
 export { startWriter, type WriterOptions } from './writer.ts';

@@ -21,7 +21,6 @@ export function readAnnouncements({ kafka, topic, log }: { kafka: KafkaClient; t
       kafka,
       topic,
       slot: 0,
-      from: 'low',
       onRecords(records) {
         for (const { value } of records) {
           const topology = value ? parse(value) : undefined;

@@ -83,6 +83,28 @@ describe('a follower', () => {
     follower.stop();
   });
 
+  test('tells an outage of the control database once, and the next one again', async () => {
+    const warn = jest.spyOn(log, 'warn');
+    const { control, follower } = await follow();
+    for (const down of [true, false, true]) {
+      control.down = down;
+      await jest.advanceTimersByTimeAsync(10_000);
+    }
+    expect(warn).toHaveBeenCalledTimes(2);
+    warn.mockRestore();
+    follower.stop();
+  });
+
+  test('a listener that throws is no outage of the control database', async () => {
+    const { control, follower } = await follow();
+    follower.onChange(() => {
+      throw new Error('a bug');
+    });
+    control.epoch = 2;
+    await expect(Promise.all([follower.refresh(), jest.advanceTimersByTimeAsync(50)])).rejects.toThrow('a bug');
+    follower.stop();
+  });
+
   test('never goes back to an older epoch of the control database', async () => {
     const { control, follower, seen } = await follow();
     control.epoch = 5;

@@ -7,7 +7,7 @@
  * believed only as long as the control database cannot be asked: a topic may be older than its cluster, or another's.
  */
 import type { Topology } from '@millrace/ring';
-import { retry, sleep, type Log } from '@millrace/runtime';
+import { retry, shared, sleep, type Log } from '@millrace/runtime';
 import { must } from '@millrace/write';
 import { readTopology, type Queryable } from './control.sql.ts';
 
@@ -50,6 +50,8 @@ export async function createTopologyFollower({ control, log, signal, announcemen
   /** False while `current` was only announced. */
   let confirmed = true;
   let announced = current;
+  /** Whether the control database answered when it was asked last. */
+  let answers = true;
 
   function change(next: Topology): void {
     if (next.epoch === current.epoch) return;
@@ -60,22 +62,35 @@ export async function createTopologyFollower({ control, log, signal, announcemen
 
   async function ask(): Promise<void> {
     const heard = announced;
-    try {
-      const next = await readTopology(control);
-      if (!next || (confirmed && next.epoch < current.epoch)) return;
-      confirmed = true;
-      // An epoch is announced after it is made: what the control database does not know by now is not its own.
-      if (announced === heard) announced = next;
-      change(next);
-    } catch (error) {
-      log.warn({ reason: String(error), epoch: current.epoch }, 'control database does not answer; the known topology stays');
+    const next = await readTopology(control).catch(unanswered);
+    if (next === 'none') {
       if (announced.epoch <= current.epoch) return;
       confirmed = false;
-      change(announced);
+      return change(announced);
     }
+    answers = true;
+    if (!next || (confirmed && next.epoch < current.epoch)) return;
+    confirmed = true;
+    // An epoch is announced after it is made: what the control database does not know by now is not its own.
+    if (announced === heard) announced = next;
+    change(next);
   }
 
-  const askOnce = createSharedQuestion(ask, stopped.signal);
+  /** An outage is told once. */
+  function unanswered(error: unknown): 'none' {
+    const facts = { reason: String(error), epoch: current.epoch };
+    if (answers) log.warn(facts, 'control database does not answer; the known topology stays');
+    else log.debug(facts, 'control database still does not answer');
+    answers = false;
+    return 'none';
+  }
+
+  let askedAtMs = -Infinity;
+  const askOnce = shared(async () => {
+    await sleep(askedAtMs + SPACING_MS - performance.now(), stopped.signal).catch(() => undefined);
+    askedAtMs = performance.now();
+    if (!stopped.signal.aborted) await ask();
+  });
 
   async function refresh(): Promise<Topology> {
     await askOnce();
@@ -99,25 +114,4 @@ export async function createTopologyFollower({ control, log, signal, announcemen
   announcements?.(onAnnounced, stopped.signal);
   void poll();
   return { current: () => current, refresh, onChange: (listener) => void listeners.push(listener), stop: () => stopped.abort() };
-}
-
-/** One question at a time, and a pause between two: whoever asks meanwhile shares the next one. Never rejects. */
-function createSharedQuestion(ask: () => Promise<void>, signal: AbortSignal): () => Promise<void> {
-  let next: Promise<void> | undefined;
-  let underWay = Promise.resolve();
-  let lastAtMs = -Infinity;
-
-  async function begin(before: Promise<void>): Promise<void> {
-    await before;
-    await sleep(lastAtMs + SPACING_MS - performance.now(), signal).catch(() => undefined);
-    next = undefined;
-    lastAtMs = performance.now();
-    if (!signal.aborted) await ask();
-  }
-
-  return () => {
-    if (next) return next;
-    next = underWay = begin(underWay);
-    return next;
-  };
 }

@@ -11,6 +11,8 @@ const schema = z
     GATEWAY_URL: z.url().optional(),
     API_KEY: setting.text().optional(),
     TENANT: setting.text().optional(),
+    ADMIN_URL: z.url({ protocol: /^https?$/ }).optional(),
+    ADMIN_TOKEN_FILE: setting.text().optional(),
   })
   .transform((env) => ({
     kafkaBrokers: env.KAFKA_BROKERS,
@@ -20,6 +22,8 @@ const schema = z
     gatewayUrl: env.GATEWAY_URL,
     apiKey: env.API_KEY,
     tenant: env.TENANT,
+    adminUrl: env.ADMIN_URL,
+    adminTokenFile: env.ADMIN_TOKEN_FILE,
   }));
 
 export type Config = z.infer<typeof schema>;

@@ -103,7 +103,7 @@ function isAbsence(error: unknown): boolean {
 async function establishControl({ control, slots, log }: EstablishInput): Promise<Cluster> {
   await ensureRoles(control);
   await migrate({ database: control, migrations: controlMigrations, log });
-  await control.query({ text: `grant select on cluster, topology to ${READER_ROLE}, ${WRITER_ROLE}` });
+  await control.query({ text: `grant select on cluster, topology, move to ${READER_ROLE}, ${WRITER_ROLE}` });
   const cluster = await identifyCluster(control, slots);
   if (cluster.slots !== slots) throw new SlotsChanged(slots, cluster);
   return cluster;

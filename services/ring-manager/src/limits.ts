@@ -17,6 +17,8 @@ export const LEASE = { ttlMs: 6_000, renewMs: 2_000, retryMs: 1_000 } as const;
 /** The question for the lease comes round at least every few seconds: who has not asked for so long does not live. */
 export const LEASE_SILENCE_MAX_MS = 120_000;
 export const ENGINE_POLL_MS = 500;
+/** How often plans and members are looked at while no move ends. */
+export const TIE_UP_MS = 1_000;
 /** After a move that the mover gave up. */
 export const MOVE_RETRY = { baseMs: 1_000, maxMs: 30_000 } as const;
 export const TOPICS_TIMEOUT_MS = 30_000;

@@ -12,6 +12,7 @@ import { assert } from '@millrace/write';
 import { routesOf } from './api/routes.ts';
 import { startAdmin } from './api/server.ts';
 import { configOf } from './config.ts';
+import { addressedAnew } from './control/addresses.ts';
 import { createLeadership } from './control/leadership.ts';
 import { runEngine } from './engine/engine.ts';
 import { establish } from './establish.ts';
@@ -21,6 +22,7 @@ import { createRingMetrics, observeRing } from './metrics.ts';
 import { driveMove, verifyMove } from './move/drive.ts';
 import { createPace } from './move/pace.ts';
 import { slotStatistics } from './move/statistics.ts';
+import type { DriveInput } from './move/types.ts';
 import { prepareLater } from './prepare-later.ts';
 import { createAnnouncer } from './publish.ts';
 
@@ -64,7 +66,7 @@ await run({
     life.onDrain('announcements', () => announcer.stop());
     const metrics = createRingMetrics(registry);
     const pace = createPace({ bytesPerSecondMax: config.moves.bytesPerSecondMax });
-    const engine = { ...config.moves, control, database: shards.get, drive: driveMove, announce: announcer.announce, pace, instance, metrics, log };
+    const engine = { ...config.moves, control, database: shards.get, drive: (input: DriveInput) => driveMove({ ...input, database: addressedAnew(shards) }), announce: announcer.announce, pace, instance, metrics, log };
     const leadership = createLeadership({ lease, holder: instance, lead: (term) => runEngine(engine, term).finally(() => metrics.idle()), timing: LEASE, log });
     life.onDrain('leadership', () => leadership.stop());
     observeRing(registry, { token: leadership.token, epoch: () => follower.current().epoch });

@@ -57,6 +57,8 @@ export function createRingMetrics(registry: Registry): RingMetrics {
     labelNames: ['reason'],
     registers: [registry],
   });
+  // From 0 on, so that the first one is seen as a rise.
+  for (const reason of ['verification', 'stuck'] as const) failures.inc({ reason }, 0);
   return {
     open(list) {
       open.reset();

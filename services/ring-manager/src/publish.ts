@@ -1,7 +1,7 @@
 /** Announces topologies on the compacted topic. Its readers keep the highest epoch, so publishing again is harmless. */
 import { createLanes, type KafkaClient } from '@millrace/kafka';
 import type { Topology } from '@millrace/ring';
-import { backoffMs, sleep, type Log } from '@millrace/runtime';
+import { retry, type Log } from '@millrace/runtime';
 import { encodeTopology, TOPOLOGY_KEY } from '@millrace/wire';
 import { ESTABLISH_RETRY, TOPOLOGY_LANE } from './limits.ts';
 
@@ -34,19 +34,22 @@ export function createAnnouncer({ kafka, topic, log }: PublishInput): Announcer 
   let work: Promise<void> | undefined;
 
   async function publishAll(): Promise<void> {
-    for (let failures = 0; next !== undefined && !stopping.signal.aborted; ) {
-      const topology = next;
-      try {
-        await publishTopology({ kafka, topic, topology, log });
-        failures = 0;
-        if (next === topology) next = undefined;
-      } catch (error) {
-        failures += 1;
-        log.warn({ epoch: topology.epoch, reason: String(error) }, 'the topology was not published; trying again');
-        await sleep(ESTABLISH_RETRY.baseMs + backoffMs(failures, ESTABLISH_RETRY), stopping.signal).catch(() => undefined);
-      }
+    while (next !== undefined && !stopping.signal.aborted) {
+      await retry(publishNext, {
+        ...ESTABLISH_RETRY,
+        signal: stopping.signal,
+        retryable: () => true,
+        onRetry: ({ error }) => log.warn({ epoch: next?.epoch, reason: String(error) }, 'the topology was not published; trying again'),
+      }).catch(() => undefined); // it stops
     }
     work = undefined;
+  }
+
+  async function publishNext(): Promise<void> {
+    const topology = next;
+    if (topology === undefined) return;
+    await publishTopology({ kafka, topic, topology, log });
+    if (next === topology) next = undefined;
   }
 
   return {

@@ -32,7 +32,7 @@ await run({
     const shards = createShards({ file: config.shardsFile, log, settings: { ...SHARD_POOL, applicationName: config.instance, registry } });
     life.onDrain('shards', () => shards.end());
 
-    await waitForKafka({ kafka, signal: life.signal, log });
+    await waitForKafka({ kafka, groupId: config.groupId, signal: life.signal, log });
     const outcomes = await createLanes({ kafka, topic: topics.outcomes, log, metrics: createLaneMetrics({ topic: topics.outcomes, registry }), limits: OUTCOME_LANES });
     life.onDrain('outcomes', () => outcomes.close());
 

@@ -59,6 +59,10 @@ describe('the next step of a move', () => {
     ['a prepared target rejects', view(OWNER, INCOMING, abort), 'reject'],
     ['a target rejects before the open source returns', view(MOVING, INCOMING, abort), 'reject'],
     ['a target rejects before the fenced source returns', view(MOVED, INCOMING, abort), 'reject'],
+    ['a target that lost its disk rejects, so that the open source can return', view(MOVING, PLACEHOLDER, abort), 'reject'],
+    ['so that the fenced source can return', view(MOVED, PLACEHOLDER, abort), 'reject'],
+    ['also where not even a claim is left', view(MOVED, undefined, abort), 'reject'],
+    ['and one that was set back to before it was prepared', view(MOVING, MOVED_EARLIER, abort), 'reject'],
     ['behind the rejection the open source returns', view(MOVING, REJECTED, abort), 'reactivate'],
     ['behind the rejection the fenced source returns', view(MOVED, REJECTED, abort), 'reactivate'],
     ['behind the return the copied rows go', view(RETURNED, REJECTED, abort), 'clear'],
@@ -97,8 +101,7 @@ describe('rows that no step leaves are stuck, whatever the goal', () => {
     ['the target is open for this move', view(MOVING, row('MOVING', 5n, MOVE)), 'whose row gives it away by the same move'],
     ['the target gave the slot away by this move', view(MOVED, row('MOVED', 5n, MOVE, A)), 'whose row gives it away by the same move'],
     ["the target's row is newer than the source", view(OWNER, row('ABORTED', 6n, 6n)), "the target's epoch is ahead of the source's"],
-    ['the source is open, the target was never prepared', view(MOVING, MOVED_EARLIER), 'the target has no row of it'],
-    ['the source is fenced, the target has no row', view(MOVED, undefined), 'the target has no row of it'],
+    ['published, and the target has lost its disk', view(MOVED, undefined, published), 'the topology names the target'],
     ['the source returned, the target is not rejected', view(RETURNED, INCOMING), 'the source is active again'],
     ['both are active', view(OWNER, TAKEN), 'the source has not given the slot up'],
     ['both apply', view(MOVING, TAKEN), 'the source has not given the slot up'],
@@ -115,6 +118,15 @@ describe('rows that no step leaves are stuck, whatever the goal', () => {
       const step = nextStep({ ...given, goal });
       expect(step).toEqual({ kind: 'stuck', reason: expect.stringContaining(reason) });
     }
+  });
+
+  test.each<[string, MoveView]>([
+    ['the source is open, the target was never prepared', view(MOVING, MOVED_EARLIER)],
+    ['the source is fenced, the target has no row', view(MOVED, undefined)],
+    ['the source is fenced, the target has only been claimed', view(MOVED, PLACEHOLDER)],
+  ])('but an abort mends it where the target has lost its disk: %s', (_, given) => {
+    expect(nextStep(given)).toEqual({ kind: 'stuck', reason: expect.stringContaining('abort the move') });
+    expect(nextStep({ ...given, goal: 'abort' })).toEqual({ kind: 'reject' });
   });
 
   test('the reason names both rows', () => {

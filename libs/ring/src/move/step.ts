@@ -7,15 +7,15 @@
  *     forward   prepare -> open -> copy -> finish -> publish -> purge -> done
  *     abort     reject -> reactivate -> clear -> aborted            possible until the target is ACTIVE
  *
- * | step | on | in one transaction, but for the copy and the purges |
+ * | step | on | in one transaction, but for the copy and what goes in batches |
  * |---|---|---|
  * | prepare | target | no row, or one of an earlier move, becomes INCOMING; epoch = source's + 1; a fresh `incoming` row |
- * | open | source | ACTIVE -> MOVING, under the position locks of every stream: from here every turn notes what it changes |
- * | copy | both | what an earlier move left on the target goes; chunks; rounds; comparison; then the fence: MOVING -> MOVED, under the position locks of every stream |
+ * | open | both | what an earlier move left on the target goes, in batches; then on the source ACTIVE -> MOVING, under the position locks of every stream: from here every turn notes what it changes |
+ * | copy | both | chunks; rounds; comparison; then the fence: MOVING -> MOVED, under the position locks of every stream |
  * | finish | target | last delta, compared, positions, INCOMING -> ACTIVE |
  * | publish | control | the topology names the target, by compare-and-set |
  * | purge | source | the slot's rows and notes go, in batches; the slot row stays and points to the target |
- * | reject | target | INCOMING -> ABORTED |
+ * | reject | target | INCOMING -> ABORTED; so too a target that has lost what it had of the move: epoch = source's + 1 |
  * | reactivate | source | MOVING or MOVED -> ACTIVE, epoch = target's + 1, move null, under the position locks of every stream |
  * | clear | both | the target's copied rows and the source's notes go, in batches |
  *
@@ -84,8 +84,15 @@ export function nextStep(view: MoveView): MoveStep {
 }
 
 function prepareOrLeave(view: MoveView, source: SourcePart): MoveStep {
+  if (source === 'moving' || source === 'moved') return rejectLost(view);
   if (source !== 'owner') return stuck(view, 'the source is part of this move, the target has no row of it');
   return { kind: view.goal === 'abort' ? 'aborted' : 'prepare' };
+}
+
+/** The target's disk was lost, or set back to before it was prepared. The source has every row until the target is published. */
+function rejectLost(view: MoveView): MoveStep {
+  if (view.goal === 'abort') return { kind: 'reject' };
+  return stuck(view, 'the source is part of this move, the target has lost what it had of it: abort the move');
 }
 
 function forwardOrReject(view: MoveView, source: SourcePart): MoveStep {

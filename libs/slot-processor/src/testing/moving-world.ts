@@ -4,7 +4,7 @@
  */
 import type { SlotBatch, SlotConsumer, SlotRecord } from '@millrace/kafka';
 import { createTopology } from '@millrace/ring';
-import type { TopologyFollower } from '@millrace/topology';
+import { UnknownShard, type TopologyFollower } from '@millrace/topology';
 import { must, type Epoch, type Offset, type ShardId, type Slot } from '@millrace/write';
 import { admit, type SlotResult } from '../admit.ts';
 import { directionOf, type Search } from '../find-shard.ts';
@@ -31,7 +31,6 @@ interface Row {
 interface Fetch {
   next: bigint;
   paused: boolean;
-  turn: number;
 }
 
 export function movingWorld(slotCount: number) {
@@ -41,7 +40,9 @@ export function movingWorld(slotCount: number) {
   const rows = new Map(SHARDS.map((shard) => [shard, new Map<Slot, Row>()]));
   for (const slot of all) must(rows.get(owner(slot)), 'rows').set(slot, { state: 'ACTIVE', movedTo: null, position: 0n, held: false });
   const down = new Set<ShardId>();
-  const fetches = new Map<Slot, Fetch>(all.map((slot) => [slot, { next: 0n, paused: false, turn: 0 }]));
+  /** Shards that the shards file does not name. */
+  const unknown = new Set<ShardId>();
+  const fetches = new Map<Slot, Fetch>(all.map((slot) => [slot, { next: 0n, paused: false }]));
   let searches: { readonly search: Search; at: ShardId; readonly resolve: (shard: ShardId | undefined) => void }[] = [];
   let topology = createTopology({ epoch: 1 as Epoch, owners: all.map(owner) });
   let seeks = 0;
@@ -53,9 +54,7 @@ export function movingWorld(slotCount: number) {
   const consumer: Partial<SlotConsumer> = {
     seek(slot, offset) {
       seeks += 1;
-      const fetch = must(fetches.get(slot as Slot), 'a slot');
-      fetch.next = offset;
-      fetch.turn += 1;
+      must(fetches.get(slot as Slot), 'a slot').next = offset;
     },
     pause: (which) => setPaused(which, true),
     resume: (which) => setPaused(which, false),
@@ -76,7 +75,12 @@ export function movingWorld(slotCount: number) {
   const intake = createIntake(shared);
   const placing = createPlacing({ ...shared, intake });
   const lanesByShard = new Map(SHARDS.map((shard) => [shard, fakeLane(shard, placing.eventsOf(shard))]));
-  const lanes: ShardLanes = { of: (shard) => must(lanesByShard.get(shard), 'a lane').parts, all: () => [...lanesByShard.values()].map(({ parts }) => parts) };
+  const lanes: ShardLanes = { of: laneOf, all: () => [...lanesByShard.values()].map(({ parts }) => parts) };
+
+  function laneOf(shard: ShardId): ShardParts {
+    if (unknown.has(shard)) throw new UnknownShard(shard, 'shards.json');
+    return must(lanesByShard.get(shard), 'a lane').parts;
+  }
 
   function owner(slot: Slot): ShardId {
     return must(SHARDS[slot % 2], 'a shard');
@@ -151,6 +155,8 @@ export function movingWorld(slotCount: number) {
     applied,
     fatal,
     holder,
+    unknown,
+    paused: (slot: Slot) => must(fetches.get(slot), 'a slot').paused,
     logEnd: (slot: Slot) => must(log.get(slot), 'a log'),
     seeks: () => seeks,
     gaps: () => gaps,
@@ -223,7 +229,7 @@ export function movingWorld(slotCount: number) {
     },
     /** As after a rebalance; the consumer starts anywhere. */
     assign(from: bigint) {
-      for (const [slot, fetch] of fetches) Object.assign(fetch, { next: from < must(log.get(slot), 'a log') ? from : 0n, paused: false, turn: fetch.turn + 1 });
+      for (const [slot, fetch] of fetches) Object.assign(fetch, { next: from < must(log.get(slot), 'a log') ? from : 0n, paused: false });
       placing.assign(all);
     },
   };

@@ -9,7 +9,7 @@ import { byOption, detachOption, nextLetter, shardId, weight } from './arguments
 import type { LocalShards } from './local-client.ts';
 import { patiently } from './patience.ts';
 import { ringContextOf, type RingContext } from './ring-context.ts';
-import { reportEnd, startNewPlan, waitForPlan } from './run-plan.ts';
+import { openPlanWith, reportEnd, startNewPlan, waitForPlan } from './run-plan.ts';
 
 interface AddOptions {
   readonly weight?: number;
@@ -21,7 +21,7 @@ const HELP = `
 On the local cluster a new Postgres is started first. Elsewhere the shard's address must stand in the shards file
 (SHARDS_FILE) of the ring-manager, the shard-writers and the gateways, under the same id: {"c": "postgres://..."}.
 Acks never wait for this; the slots that move are copied while writes go on. An add that was broken off is finished by
-the same command.
+the same command; one that is under way is waited for.
 
 Examples:
   millrace ring add                 the next free letter, with weight 1
@@ -51,13 +51,14 @@ async function add(context: RingContext, named: string | undefined, { weight: wi
     output.say(`starting a Postgres for shard ${shard}`);
     await local.add(shard);
   }
-  const plan = await startNewPlan(context, { by, changes: [change] }).catch((error: unknown) => {
+  const underWay = await openPlanWith(context, (other) => other.shard === shard && other.state !== 'draining');
+  const plan = underWay ?? await startNewPlan(context, { by, changes: [change] }).catch((error: unknown) => {
     throw local === undefined && isProblem(error, 'unknown_shard') ? new UsageError(`${messageOf(error)}\n${ADDRESS_FIRST}`, { cause: error }) : error;
   });
   const ended = await waitForPlan(context, plan, { detach });
   if (ended === undefined) return;
   const now = (await patiently(() => admin.shards())).find((member) => member.shard === shard);
-  reportEnd(context, ended, now === undefined ? undefined : { text: `shard ${shard} is ${now.state} and owns ${now.slots} slots`, value: { shard: now } });
+  await reportEnd(context, ended, now === undefined ? undefined : { text: `shard ${shard} is ${now.state} and owns ${now.slots} slots`, value: { shard: now } });
 }
 
 const ADDRESS_FIRST =

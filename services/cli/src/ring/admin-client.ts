@@ -70,7 +70,8 @@ export interface AdminClient {
 const MOVES_MAX = 5_000;
 /** Of which some are under way. */
 const PLANS_SEEN = 100;
-/** Counting rows of every slot takes its time on large shards. */
+const PLANS_MAX = 500;
+/** By rate it watches the shards for a while; one that is down is waited for. */
 const PLAN_TIMEOUT_MS = 120_000;
 /** A full compare of rows. */
 const VERIFY_TIMEOUT_MS = 3_600_000;
@@ -86,7 +87,7 @@ export function createAdminClient(endpoint: Endpoint): AdminClient {
     deleteShard: async (shard) => void (await call(endpoint, { method: 'DELETE', path: `/v1/shards/${encodeURIComponent(shard)}`, answer: z.unknown() })),
     drain: (shard, by) => post(`/v1/shards/${encodeURIComponent(shard)}/drain`, planSchema, { body: { by }, timeoutMs: PLAN_TIMEOUT_MS }),
     makePlan: (wish) => post('/v1/plans', planSchema, { body: wish, timeoutMs: PLAN_TIMEOUT_MS }),
-    plans: async (limit = PLANS_SEEN) => (await get(`/v1/plans?limit=${limit}`, plansSchema)).plans,
+    plans: async (limit = PLANS_SEEN) => (await get(`/v1/plans?limit=${Math.min(limit, PLANS_MAX)}`, plansSchema)).plans,
     plan: (id) => get(`/v1/plans/${id}`, planSchema),
     startPlan: (id) => post(`/v1/plans/${id}/start`, planSchema),
     steerPlan: (id, how) => post(`/v1/plans/${id}/${how}`, planSchema),

@@ -16,7 +16,7 @@ export const epochsSchema = z.object({
 
 export const shardSchema = z.object({
   shard: z.string(),
-  state: z.enum(['joining', 'active', 'draining', 'gone']),
+  state: z.enum(['joining', 'active', 'draining']),
   weight: z.number(),
   slots: z.int(),
 });
@@ -32,6 +32,8 @@ export const planSchema = z.object({
   moves: z.array(z.object({ slot: z.int(), source: z.string(), target: z.string(), rows: amount, bytes: amount })),
   load: z.array(z.object({ shard: z.string(), weight: z.number(), before: amount, after: amount })),
   balance: z.number(),
+  bound: z.number(),
+  note: optional(z.string()),
   estimate: z.object({ seconds: amount, stall_ms: amount, rows: amount, bytes: amount }),
   progress: z.object({ moves: amount, done: amount, aborted: amount, rows: amount, bytes: amount }),
   created_at: at,

@@ -72,6 +72,27 @@ describe('on the local cluster', () => {
     expect(exitCode).toBe(0);
   });
 
+  test('add of a shard that a plan is letting join waits for that plan, and makes no other', async () => {
+    ring.held = true;
+    await local('add', 'c', '--detach');
+    ring.held = false;
+    expect(await local('add', 'c')).toMatchObject({ exitCode: 0, out: expect.stringMatching(/plan 1 is done.*shard c is active/s) });
+    expect(ring.plans).toHaveLength(1);
+  });
+
+  test('a plan that ends aborted tells which shards are neither in nor out, and how to go on or back', async () => {
+    ring.turned = true;
+    expect((await local('add', 'c')).out).toMatch(/plan 1 is aborted.*\nshard c is still joining: millrace ring add c .* ring remove c /s);
+    const { out, exitCode } = await local('drain', 'b');
+    expect(out).toMatch(/\nshard b is still draining: millrace ring drain b .* ring add b /);
+    expect(exitCode).toBe(1);
+  });
+
+  test('preview of a shard without a Postgres says how it gets one', async () => {
+    expect((await local('preview', '--add', 'c')).out).toMatch(/plan 1 \(preview.*millrace ring add starts one/s);
+    expect(ring.postgres).toEqual(['a', 'b']);
+  });
+
   test('add takes up a shard whose Postgres runs and that never became a member', async () => {
     ring.postgres.push('x');
     await local('add');
@@ -154,7 +175,7 @@ test('pause takes the one plan that is under way, and asks which where there are
 });
 
 test('preview changes nothing and tells how to start it', async () => {
-  const { out } = await local('preview', '--add', 'c=2', '--add', 'd', '--drain', 'a', '--by', 'bytes');
+  const { out } = await remote('preview', '--add', 'c=2', '--add', 'd', '--drain', 'a', '--by', 'bytes');
   expect(out).toMatch(/plan 1 \(preview.*millrace ring start 1 {3}starts it/s);
   expect(members()).toEqual(['a active 1', 'b active 1']);
   expect((await local('start', '1')).exitCode).toBe(0);

@@ -2,12 +2,12 @@
 import type { Command } from 'commander';
 
 import { UsageError } from '../usage-error.ts';
-import { isOver, type LoadBy, type Member, type Plan, type PlanSummary } from './admin-schema.ts';
+import type { LoadBy, Member, Plan } from './admin-schema.ts';
 import { byOption, detachOption, shardId } from './arguments.ts';
 import type { LocalShards } from './local-client.ts';
 import { deletePatiently } from './patience.ts';
 import { ringContextOf, type RingContext } from './ring-context.ts';
-import { reportEnd, waitForPlan, type Ended } from './run-plan.ts';
+import { openPlanWith, reportEnd, waitForPlan, type Ended } from './run-plan.ts';
 
 interface LeaveOptions {
   readonly by: LoadBy;
@@ -34,7 +34,7 @@ export function drainCommand(ring: Command): void {
     .action(async (shard: string, { by, detach }: LeaveOptions, command: Command) => {
       const context = ringContextOf(command);
       const ended = await drain(context, shard, { by, detach });
-      if (ended !== undefined) reportEnd(context, ended);
+      if (ended !== undefined) await reportEnd(context, ended);
     });
 }
 
@@ -52,16 +52,16 @@ export function removeCommand(ring: Command): void {
 async function remove(context: RingContext, shard: string, { by, detach }: LeaveOptions): Promise<void> {
   const { admin, local, output } = context;
   const member = (await admin.shards()).find((one) => one.shard === shard);
-  if (member === undefined || member.state === 'gone') return await removeStranger(context, shard);
+  if (member === undefined) return await removeStranger(context, shard);
   const ended = await emptied(context, member, { by, detach });
   if (ended === 'detached') return;
-  if (ended !== 'empty' && ended.plan.state !== 'done') return reportEnd(context, ended);
+  if (ended !== 'empty' && ended.plan.state !== 'done') return await reportEnd(context, ended);
   await deletePatiently(admin, shard);
   const fate = await stopPostgres(local, shard);
   const value = { removed: shard, ...(fate === undefined ? {} : { local: fate.value }) };
   const text = [`shard ${shard} is no member any more`, ...(fate === undefined ? [] : [fate.text])].join('\n');
   if (ended === 'empty') output.result(text, value);
-  else reportEnd(context, ended, { text, value });
+  else await reportEnd(context, ended, { text, value });
 }
 
 async function emptied(context: RingContext, { shard, slots }: Member, options: LeaveOptions): Promise<Ended | 'empty' | 'detached'> {
@@ -75,10 +75,8 @@ async function drain(context: RingContext, shard: string, { by, detach, then }: 
   return await waitForPlan(context, plan, { detach, ...(then === undefined ? {} : { then }) });
 }
 
-async function openPlanOf({ admin }: RingContext, shard: string): Promise<Plan | undefined> {
-  const draining = (plan: PlanSummary): boolean => plan.changes.some((change) => change.shard === shard && change.state === 'draining');
-  const open = (await admin.plans()).find((plan) => !isOver(plan) && plan.state !== 'preview' && draining(plan));
-  return open === undefined ? undefined : await admin.plan(open.id);
+function openPlanOf(context: RingContext, shard: string): Promise<Plan | undefined> {
+  return openPlanWith(context, (change) => change.shard === shard && change.state === 'draining');
 }
 
 /** No member: on the local cluster its Postgres may run nevertheless, of an add or a remove that was broken off. */

@@ -28,8 +28,8 @@ function pairLines({ moves }: Plan): readonly string[] {
   return [...pairs].sort(([a], [b]) => (a < b ? -1 : 1)).map(([pair, slots]) => `  ${pair}: ${plural(slots.length, 'slot')}`);
 }
 
-function loadLines({ load, by, balance }: Plan): readonly string[] {
+function loadLines({ load, by, balance, bound, note }: Plan): readonly string[] {
   const text = (amount: number): string => (by === 'bytes' ? bytesText(amount) : by === 'rate' ? `${count(Math.round(amount))}/s` : count(amount));
   const rows = load.map(({ shard, weight, before, after }) => [shard, String(weight), text(before), text(after)]);
-  return [...table([['shard', 'weight', `${by} before`, 'after'], ...rows]), `  the fullest shard then has ${balance.toFixed(3)} of its fair share`];
+  return [...table([['shard', 'weight', `${by} before`, 'after'], ...rows]), `  the fullest shard then has ${balance.toFixed(3)} of its fair share; whole slots allow ${bound.toFixed(3)} at best`, ...(note === undefined ? [] : [`  ${note}`])];
 }

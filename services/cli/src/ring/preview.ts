@@ -4,7 +4,6 @@ import type { Command } from 'commander';
 import { UsageError } from '../usage-error.ts';
 import type { MemberChange, PlanWish } from './admin-client.ts';
 import type { LoadBy } from './admin-schema.ts';
-import { isProblem, messageOf } from './api-error.ts';
 import { byOption, detachOption, draining, joining, numberOf, weighing } from './arguments.ts';
 import { planText } from './plan-view.ts';
 import { ringContextOf, type RingContext } from './ring-context.ts';
@@ -33,7 +32,7 @@ Examples:
   millrace ring preview --by rate                even out the writes a second
   millrace ring preview --reverse 3              back to where the slots were before plan 3`;
 
-const NO_POSTGRES = '  On the local cluster a shard has an address when its Postgres runs: millrace ring add starts one and lets it join at once.';
+const NO_POSTGRES = 'on the local cluster a shard has an address when its Postgres runs: millrace ring add starts one and lets it join at once';
 
 const START_HELP = `
 Examples:
@@ -44,7 +43,7 @@ export function previewCommand(ring: Command): void {
   ring
     .command('preview')
     .description('show what a change would move, how long it takes and the load that results; nothing is changed')
-    .option('--add <shard[=weight]>', 'as if this shard joined; its address must be known (may be given again)', joining)
+    .option('--add <shard[=weight]>', 'as if this shard joined; only the start needs its address (may be given again)', joining)
     .option('--weight <shard=weight>', 'as if this shard had this weight (may be given again)', weighing)
     .option('--drain <shard>', 'as if this shard gave all its slots away (may be given again)', draining)
     .option('--reverse <plan>', 'the way back from a plan that has ended', numberOf)
@@ -52,10 +51,10 @@ export function previewCommand(ring: Command): void {
     .addHelpText('after', PREVIEW_HELP)
     .action(async (options: PreviewOptions, command: Command) => {
       const { admin, output, local } = ringContextOf(command);
-      const plan = await admin.makePlan(wishOf(options)).catch((error: unknown) => {
-        throw local !== undefined && isProblem(error, 'unknown_shard') ? new UsageError(`${messageOf(error)}\n${NO_POSTGRES}`, { cause: error }) : error;
-      });
-      const next = plan.moves.length === 0 ? '' : `\nmillrace ring start ${plan.id}   starts it`;
+      const plan = await admin.makePlan(wishOf(options));
+      const running = await local?.ids();
+      const lacksPostgres = running !== undefined && plan.changes.some(({ shard }) => !running.includes(shard));
+      const next = lacksPostgres ? `\n${NO_POSTGRES}` : plan.moves.length === 0 ? '' : `\nmillrace ring start ${plan.id}   starts it`;
       output.result(`${planText(plan)}${next}`, plan);
     });
 }
@@ -72,7 +71,7 @@ export function startPlanCommand(ring: Command): void {
       if ((plan === undefined) === (reverse === undefined)) throw new UsageError('Name one plan: millrace ring start PLAN, or millrace ring start --reverse PLAN.');
       const context = ringContextOf(command);
       const ended = await waitForPlan(context, await started(context, plan, reverse), { detach });
-      if (ended !== undefined) reportEnd(context, ended);
+      if (ended !== undefined) await reportEnd(context, ended);
     });
 }
 

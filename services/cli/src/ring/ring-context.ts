@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 
 import { InvalidArgumentError, Option, type Command } from 'commander';
 
+import { configOf } from '../config.ts';
 import { contextOf } from '../context.ts';
 import type { Output } from '../output.ts';
 import { UsageError } from '../usage-error.ts';
@@ -29,32 +30,26 @@ const WHERE =
 
 export function addAdminOptions(ring: Command): Command {
   return ring
-    .addOption(new Option('--admin <url>', 'the admin API of a ring-manager (default: that of the local cluster)').env('ADMIN_URL').argParser(httpUrl))
-    .addOption(new Option('--admin-token-file <file>', 'the file that holds its token').env('ADMIN_TOKEN_FILE'));
+    .addOption(new Option('--admin <url>', 'the admin API of a ring-manager (default: ADMIN_URL, or that of the local cluster)').argParser(httpUrl))
+    .addOption(new Option('--admin-token-file <file>', 'the file that holds its token (default: ADMIN_TOKEN_FILE)'));
 }
 
 /** @throws UsageError that says how to name a cluster. */
 export function ringContextOf(command: Command): RingContext {
   const { output, isJson, clusterDir, target } = contextOf(command);
   const options = command.optsWithGlobals<AdminOptions>();
+  const { adminUrl, adminTokenFile } = configOf(process.env);
   // A directory that is named goes before the environment, as for the other commands.
-  const isNamed = options.admin !== undefined && (clusterDir === undefined || isGiven(command));
-  if (isNamed) return { output, isJson, admin: createAdminClient(remoteEndpoint(options)), local: undefined };
+  const url = options.admin ?? (clusterDir === undefined ? adminUrl : undefined);
+  if (url !== undefined) return { output, isJson, admin: createAdminClient(remoteEndpoint(url, options.adminTokenFile ?? adminTokenFile)), local: undefined };
   const { local } = target();
   if (local === undefined) throw new UsageError(`This needs the admin API of a ring-manager. ${WHERE}`);
   const admin = createAdminClient({ url: local.admin, token: local.adminToken, name: 'The ring-manager' });
   return { output, isJson, admin, local: createLocalShards({ url: local.local, token: local.adminToken, name: 'The local supervisor' }) };
 }
 
-function isGiven(command: Command): boolean {
-  for (let at: Command | null = command; at !== null; at = at.parent) {
-    if (at.getOptionValueSource('admin') === 'cli') return true;
-  }
-  return false;
-}
-
-function remoteEndpoint({ admin: url, adminTokenFile: file }: AdminOptions): Endpoint {
-  if (url === undefined || file === undefined) throw new UsageError('The admin API takes a token: --admin-token-file FILE, or ADMIN_TOKEN_FILE.');
+function remoteEndpoint(url: string, file: string | undefined): Endpoint {
+  if (file === undefined) throw new UsageError('The admin API takes a token: --admin-token-file FILE, or ADMIN_TOKEN_FILE.');
   try {
     return { url, token: readFileSync(file, 'utf8').trim(), name: 'The ring-manager' };
   } catch (cause) {

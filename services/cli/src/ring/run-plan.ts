@@ -1,11 +1,11 @@
 /** Makes a plan, starts it, and waits for its end unless told not to: what `add`, `weight`, `drain` and `start` share. */
 import { listenForStop } from '../stop-signal.ts';
 import type { PlanWish } from './admin-client.ts';
-import type { Move, Plan } from './admin-schema.ts';
+import { isOver, type Member, type Move, type Plan, type PlanSummary } from './admin-schema.ts';
 import { isProblem } from './api-error.ts';
 import { followPlan } from './follow.ts';
 import { summaryOf, summaryText } from './moves-summary.ts';
-import { startPatiently } from './patience.ts';
+import { patiently, startPatiently } from './patience.ts';
 import { planText } from './plan-view.ts';
 import type { RingContext } from './ring-context.ts';
 
@@ -52,13 +52,27 @@ export async function waitForPlan(context: RingContext, plan: Plan, { detach = f
   return undefined;
 }
 
+/** The plan under way that makes a change of this kind. */
+export async function openPlanWith({ admin }: RingContext, isMade: (change: PlanSummary['changes'][number]) => boolean): Promise<Plan | undefined> {
+  const open = (await admin.plans()).find((plan) => !isOver(plan) && plan.state !== 'preview' && plan.changes.some(isMade));
+  return open === undefined ? undefined : await admin.plan(open.id);
+}
+
 /** The end of a plan, for the user; the exit code tells whether all of it was done. */
-export function reportEnd({ output }: RingContext, { plan, moves }: Ended, more?: { readonly text: string; readonly value: Readonly<Record<string, unknown>> }): void {
+export async function reportEnd({ admin, output }: RingContext, { plan, moves }: Ended, more?: { readonly text: string; readonly value: Readonly<Record<string, unknown>> }): Promise<void> {
   const summary = summaryOf(moves);
   const lines = [`plan ${plan.id} is ${plan.state}`, summaryText(summary), ...(more === undefined ? [] : [more.text])];
   if (plan.state === 'aborted' && summary.slots_moved > 0) lines.push(`what has moved stays where it is; millrace ring start --reverse ${plan.id} takes it back`);
+  if (plan.state === 'aborted') lines.push(...(await patiently(() => admin.shards())).flatMap(halfwayText));
   output.result(lines.join('\n'), { plan, summary, ...more?.value });
   if (plan.state !== 'done') process.exitCode = 1;
+}
+
+/** A member that is neither in nor out, and how to go on or back. */
+function halfwayText({ shard, state }: Member): readonly string[] {
+  if (state === 'draining') return [`shard ${shard} is still draining: millrace ring drain ${shard} goes on, millrace ring add ${shard} keeps it`];
+  if (state === 'joining') return [`shard ${shard} is still joining: millrace ring add ${shard} goes on, millrace ring remove ${shard} takes it out`];
+  return [];
 }
 
 function detachedText({ id }: Plan, then?: string): string {

@@ -41,7 +41,7 @@ test('a preview tells how many slots go where, what it costs, and the load that 
       '  shard  weight  slots before  after',
       '  a           1            32     22',
       '  c           1             0     10',
-      '  the fullest shard then has 1.031 of its fair share',
+      '  the fullest shard then has 1.031 of its fair share; whole slots allow 1.031 at best',
     ].join('\n'),
   );
   expect(planText(planOf())).toMatch(/^plan 3 \(running, by slots\): nothing moves/);

@@ -44,5 +44,5 @@ async function changeWeight(context: RingContext, change: { readonly shard: stri
     return;
   }
   const ended = await waitForPlan(context, await startNewPlan(context, wish, preview), { detach });
-  if (ended !== undefined) reportEnd(context, ended);
+  if (ended !== undefined) await reportEnd(context, ended);
 }

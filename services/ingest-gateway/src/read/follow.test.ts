@@ -250,8 +250,9 @@ describe('a wait', () => {
     sides.set(B, { state: 'ACTIVE', position: 8n });
     const reading = read({ after: 7n, watchFirst: true });
     await until(() => watch.waiters() === 1);
-    newest = async () => topologyOf(B);
+    owner = B;
     expect(await reading).toMatchObject({ shard: B });
+    expect(refreshes).toBe(0);
   });
 
   test('is never answered from rows below its offset', async () => {

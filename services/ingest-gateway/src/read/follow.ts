@@ -42,8 +42,8 @@ export interface FollowOptions {
 
 const PAUSE_MS_MIN = 5;
 const PAUSE_MS_MAX = 100;
-/** So long a read watches one shard before it looks whether the topology names another by now. */
-const WATCH_SLICE_MS = 250;
+/** So long a read watches one shard before it looks whether the topology, as it is known by then, names another. */
+const WATCH_SLICE_MS = 1_000;
 /** Every position of a slot that is held is past it. */
 const ANY_POSITION = -1n;
 
@@ -89,7 +89,6 @@ export function createFollowSlot({ topology, database, watch, log }: FollowSlotO
           continue;
         case 'expired':
           if (isOver()) throw refusal(look.is);
-          hint.renew();
           if (!walk.heed()) continue;
           break;
         case 'moved':

@@ -2,7 +2,7 @@
 import type { Response } from 'express';
 import { PgError } from '@millrace/postgres';
 import type { Log } from '@millrace/runtime';
-import { UnknownShard } from '@millrace/topology';
+import { ShardsFileBroken, UnknownShard } from '@millrace/topology';
 import { problem, toJson, type Problem, type ProblemCode } from '@millrace/wire';
 import { Refused } from '../control/refused.ts';
 import { ADMIN_BODY_BYTES_MAX, RETRY_AFTER_SECONDS } from '../limits.ts';
@@ -16,7 +16,7 @@ export function answer(response: Response, status: number, body: unknown): void 
 
 export function refuse(response: Response, document: Problem): void {
   if (response.headersSent) return void response.destroy();
-  if (document.status === 503) response.setHeader('retry-after', String(RETRY_AFTER_SECONDS));
+  if (document.status === 503 || document.status === 429) response.setHeader('retry-after', String(RETRY_AFTER_SECONDS));
   response.status(document.status).setHeader('cache-control', 'no-store').type('application/problem+json').send(toJson(document));
 }
 
@@ -24,7 +24,7 @@ export function refuse(response: Response, document: Problem): void {
 export function problemOf(error: unknown, log: Log): Problem {
   if (error instanceof Refused) return problem(error.problem, error.message, error.extra);
   if (error instanceof Invalid) return problem(error.where === 'body' ? 'invalid_body' : 'invalid_parameter', describe(error), { errors: error.errors });
-  if (error instanceof UnknownShard) return problem('shard_unavailable', error.message);
+  if (error instanceof UnknownShard || error instanceof ShardsFileBroken) return ofAddresses(error, log);
   if (error instanceof PgError && (error.kind === 'infrastructure' || error.kind === 'unknown-commit')) {
     log.warn({ reason: error.message }, 'a request failed with its database');
     return error.database === 'control' ? problem('control_unavailable') : problem('shard_unavailable', `shard ${error.database}`);
@@ -33,6 +33,13 @@ export function problemOf(error: unknown, log: Log): Problem {
   if (refused !== undefined) return refused;
   log.error({ error }, 'a request failed');
   return problem('internal');
+}
+
+/** Why a shard has no address: what is to be mended is the file, not the database. */
+function ofAddresses(error: UnknownShard | ShardsFileBroken, log: Log): Problem {
+  const reason = error.cause instanceof ShardsFileBroken ? error.cause.message : error.message;
+  log.warn({ reason }, 'a request failed without the address of a shard');
+  return problem('shard_unavailable', reason);
 }
 
 function describe({ errors }: Invalid): string {
@@ -48,7 +55,6 @@ const PARSER_ERRORS: Readonly<Record<string, ProblemCode>> = {
 
 /** What express and its body parser throw before a route is reached. */
 function ofParser(error: unknown): Problem | undefined {
-  if (error instanceof SyntaxError) return problem('malformed_json');
   if (error instanceof URIError) return problem('invalid_parameter', 'the path is not percent-encoded UTF-8');
   const type = typeof error === 'object' && error !== null && 'type' in error ? String(error.type) : '';
   const code = PARSER_ERRORS[type];

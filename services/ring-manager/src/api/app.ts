@@ -37,7 +37,9 @@ export function createApp({ token, routes, log }: AppInput): Express {
 }
 
 async function serve(route: Route, request: Request, response: Response): Promise<void> {
-  const body = await route.run({ parameters: { ...request.params }, query: { ...request.query }, body: bodyOf(request) });
+  const over = new AbortController();
+  response.once('close', () => over.abort(new Refused('malformed_request', 'the caller does not wait any more')));
+  const body = await route.run({ parameters: { ...request.params }, query: { ...request.query }, body: bodyOf(request), signal: over.signal });
   answer(response, route.status, body);
 }
 
@@ -49,7 +51,11 @@ function bodyOf(request: Request): unknown {
   }
   if (body.length === 0) return undefined;
   if (!isUtf8(body)) throw new Refused('malformed_json', 'the body is not UTF-8');
-  return parseJson(body);
+  try {
+    return parseJson(body);
+  } catch {
+    throw new Refused('malformed_json', 'the body is not JSON');
+  }
 }
 
 function hasBody({ headers }: Request): boolean {

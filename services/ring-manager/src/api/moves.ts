@@ -9,6 +9,19 @@ import { idParameter, moveAnswer, movesAnswer, movesQuery, newMoveBody, noBody, 
 import { moveJson, verifyJson } from './views.ts';
 
 export function moveRoutes(context: RoutesInput): readonly Route[] {
+  let compares = false;
+
+  /** Two would keep the connections that moves need. */
+  async function compare(id: bigint, signal: AbortSignal) {
+    if (compares) throw new Refused('too_many_requests', 'another comparison runs here: one at a time');
+    compares = true;
+    try {
+      return verifyJson(await verifyMoveNow(context, id, signal));
+    } finally {
+      compares = false;
+    }
+  }
+
   return [
     route({
       method: 'get',
@@ -54,14 +67,14 @@ export function moveRoutes(context: RoutesInput): readonly Route[] {
       method: 'post',
       path: '/v1/moves/{id}/verify',
       summary: 'Compare every row of both sides',
-      description: 'Of a move under way: what is noted as changed since the copy is left out.',
+      description: 'Of a move under way: what is noted as changed since the copy is left out. One comparison at a time; it ends when its caller does not wait any more.',
       tag: 'moves',
       status: 200,
       parameters: idParameter,
       body: noBody,
       answer: verifyAnswer,
-      problems: ['unknown_move', 'move_state', 'shard_unavailable'],
-      handle: async ({ parameters: { id } }) => verifyJson(await verifyMoveNow(context, id)),
+      problems: ['unknown_move', 'move_state', 'too_many_requests', 'shard_unavailable'],
+      handle: ({ parameters: { id }, signal }) => compare(id, signal),
     }),
   ];
 }

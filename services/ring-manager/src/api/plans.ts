@@ -10,7 +10,7 @@ import { reversal } from '../control/reverse.ts';
 import type { z } from 'zod';
 import { route, type Route } from './route.ts';
 import type { RoutesInput } from './routes.ts';
-import { idParameter, limitQuery, newPlanBody, noBody, planAnswer, plansAnswer } from './schemas.ts';
+import { idParameter, newPlanBody, noBody, planAnswer, plansAnswer, plansQuery } from './schemas.ts';
 import { planJson, planSummaryJson } from './views.ts';
 
 export function planRoutes(context: RoutesInput): readonly Route[] {
@@ -21,7 +21,7 @@ export function planRoutes(context: RoutesInput): readonly Route[] {
       summary: 'Plans, newest first',
       tag: 'plans',
       status: 200,
-      query: limitQuery,
+      query: plansQuery,
       answer: plansAnswer,
       problems: [],
       handle: async ({ query: { limit } }) => ({ plans: (await listPlans(context.control, limit)).map(planSummaryJson) }),
@@ -30,12 +30,12 @@ export function planRoutes(context: RoutesInput): readonly Route[] {
       method: 'post',
       path: '/v1/plans',
       summary: 'Preview a plan',
-      description: 'What would move, how much and how long, and what each shard carries afterwards, from the statistics of the shards. Changes nothing but that it can be started.',
+      description: 'What would move, how much and how long, and what each shard carries afterwards, from the statistics of the shards. Changes nothing but that it can be started. A shard that is to join is looked at by the start: a preview does not need its address.',
       tag: 'plans',
       status: 201,
       body: newPlanBody,
       answer: planAnswer,
-      problems: ['unknown_plan', 'plan_state', 'unknown_shard', 'last_shard', 'shard_draining', 'foreign_shard', 'wrong_schema', 'shard_unavailable'],
+      problems: ['unknown_plan', 'plan_state', 'unknown_shard', 'last_shard', 'shard_draining', 'shard_unavailable'],
       handle: async ({ body }) => planJson(await previewPlan(context, await draftInput(context, body))),
     }),
     route({

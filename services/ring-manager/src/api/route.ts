@@ -21,7 +21,7 @@ interface TypedRoute<P, Q, B, A> extends RouteFacts {
   readonly query?: z.ZodType<Q>;
   readonly body?: z.ZodType<B>;
   readonly answer?: z.ZodType<A>;
-  readonly handle: (input: { readonly parameters: P; readonly query: Q; readonly body: B }) => Promise<A>;
+  readonly handle: (input: { readonly parameters: P; readonly query: Q; readonly body: B; readonly signal: AbortSignal }) => Promise<A>;
 }
 
 /** What a client sends, not validated. */
@@ -29,6 +29,8 @@ export interface RawInput {
   readonly parameters: unknown;
   readonly query: unknown;
   readonly body: unknown;
+  /** Aborts when nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
 }
 
 export interface Route extends RouteFacts {
@@ -63,6 +65,7 @@ export function route<P = undefined, Q = undefined, B = undefined, A = undefined
         parameters: checked(parameters, raw.parameters, 'parameter'),
         query: checked(query, raw.query, 'parameter'),
         body: checked(body, raw.body ?? {}, 'body'),
+        signal: raw.signal,
       }),
   };
 }

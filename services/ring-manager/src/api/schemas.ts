@@ -4,6 +4,7 @@ import { z } from 'zod';
 
 const ID_PATTERN = /^[1-9]\d{0,17}$/;
 const LIST_MAX = 5_000;
+const PLANS_LIST_MAX = 500;
 
 const shardId = z.string().regex(SHARD_ID_PATTERN, 'expected a shard id: a-z, 0-9 and -, at most 32').transform((id) => id as ShardId);
 const id = z.string().regex(ID_PATTERN, 'expected a decimal id').transform(BigInt);
@@ -17,12 +18,13 @@ const wholeNumber = (min: number, max: number) =>
     .regex(/^\d{1,15}$/, 'expected a whole number')
     .transform(Number)
     .refine((value) => value >= min && value <= max, `expected ${min} to ${max}`);
-const limit = (preset: number) => wholeNumber(1, LIST_MAX).optional().transform((value) => value ?? preset);
+const limit = (preset: number, max = LIST_MAX) => wholeNumber(1, max).optional().transform((value) => value ?? preset);
 
 export const shardParameter = z.strictObject({ shard: shardId });
 export const idParameter = z.strictObject({ id });
 export const epochQuery = z.strictObject({ epoch: wholeNumber(1, 999_999_999_999_999).optional() });
 export const limitQuery = z.strictObject({ limit: limit(100) });
+export const plansQuery = z.strictObject({ limit: limit(100, PLANS_LIST_MAX) });
 export const movesQuery = z.strictObject({
   plan: id.optional(),
   open: z
@@ -85,11 +87,13 @@ const planFacts = {
   id: decimalId,
   state: z.enum(['preview', 'running', 'paused', 'done', 'aborting', 'aborted']),
   by,
-  base_epoch: z.int().positive().describe('The topology that it was made for; the start refuses another one.'),
+  base_epoch: z.int().positive().describe('The topology that it was made for. The start refuses where members, or the owners that open moves lead to, are others since.'),
   reverse_of: decimalId.optional(),
   changes: z.array(z.object({ shard: text, weight: z.number().optional(), state: text.optional() })),
   load: z.array(z.object({ shard: text, weight: z.number(), before: z.number(), after: z.number() })).describe('By what `by` says.'),
-  balance: z.number().describe('Largest load by weight over the mean, after the plan; 1 is even.'),
+  balance: z.number().describe('Largest load over its share, after the plan, of the shards that keep slots; 1 is even.'),
+  bound: z.number().describe('The best balance that whole slots may allow: no plan has a lower one.'),
+  note: text.optional().describe('What the plan was computed without.'),
   estimate: z.object({ seconds: count, stall_ms: count.describe('Of one slot.'), rows: count, bytes: count }),
   progress: z.object({ moves: count, done: count, aborted: count, rows: count, bytes: count }),
   created_at: at,

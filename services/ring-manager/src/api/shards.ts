@@ -42,7 +42,7 @@ export function shardRoutes(context: RoutesInput): readonly Route[] {
       parameters: shardParameter,
       body: changeShardBody,
       answer: shardAnswer,
-      problems: ['unknown_shard', 'last_shard'],
+      problems: ['unknown_shard', 'last_shard', 'slot_moving'],
       handle: async ({ parameters: { shard }, body: { weight, state } }) =>
         shardJson(await changeShard(context, { shard, ...(weight === undefined ? {} : { weight }), ...(state === undefined ? {} : { state }) })),
     }),

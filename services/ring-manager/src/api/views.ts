@@ -1,19 +1,24 @@
 /** Rows of the control database as the admin API answers them. */
 import type { AuditEntry } from '../control/change.ts';
 import type { MoveRecord } from '../control/moves.sql.ts';
-import type { PlanRecord } from '../control/plans.sql.ts';
+import type { PlanRecord, PlanSummary } from '../control/plans.sql.ts';
 import type { ShardView } from '../control/shards.ts';
 import type { VerifyReport } from '../move/types.ts';
 import type { z } from 'zod';
-import type { auditAnswer, moveAnswer, planAnswer, shardAnswer, verifyAnswer } from './schemas.ts';
+import type { auditAnswer, moveAnswer, planAnswer, plansAnswer, shardAnswer, verifyAnswer } from './schemas.ts';
 
 export function shardJson({ shard, state, weight, slots, createdAt, changedAt }: ShardView): z.infer<typeof shardAnswer> {
   return { shard, state: state as 'joining' | 'active' | 'draining', weight, slots, created_at: createdAt.toISOString(), changed_at: changedAt.toISOString() };
 }
 
 export function planJson(plan: PlanRecord): z.infer<typeof planAnswer> {
-  const { id, state, by, baseEpoch, reverseOf, content, progress } = plan;
-  const { changes, moves, load, balance, estimate } = content;
+  const { moves } = plan.content;
+  return { ...planSummaryJson({ ...plan, planned: moves.length }), moves: [...moves] };
+}
+
+export function planSummaryJson(plan: PlanSummary): z.infer<typeof plansAnswer>['plans'][number] {
+  const { id, state, by, baseEpoch, reverseOf, content, planned, progress } = plan;
+  const { changes, load, balance, bound, note, estimate } = content;
   return {
     id: String(id),
     state,
@@ -21,18 +26,14 @@ export function planJson(plan: PlanRecord): z.infer<typeof planAnswer> {
     base_epoch: Number(baseEpoch),
     ...(reverseOf === null ? {} : { reverse_of: String(reverseOf) }),
     changes: [...changes],
-    moves: [...moves],
     load: [...load],
     balance,
+    bound,
+    ...(note === undefined ? {} : { note }),
     estimate,
-    progress: state === 'preview' ? { ...progress, moves: moves.length } : progress,
+    progress: state === 'preview' ? { ...progress, moves: planned } : progress,
     ...times(plan),
   };
-}
-
-export function planSummaryJson(plan: PlanRecord): Omit<z.infer<typeof planAnswer>, 'moves'> {
-  const { moves: _left, ...rest } = planJson(plan);
-  return rest;
 }
 
 export function moveJson(move: MoveRecord): z.infer<typeof moveAnswer> {

@@ -12,7 +12,7 @@ export interface AdmitInput {
   readonly log: Log;
 }
 
-/** Reads only. @throws Refused unknown_shard, foreign_shard, wrong_schema; PgError where the shard does not answer. */
+/** Reads only. @throws Refused unknown_shard, foreign_shard, wrong_schema; ShardsFileBroken; PgError where the shard does not answer. */
 export async function examine({ shards, cluster }: AdmitInput, shard: ShardId): Promise<Database> {
   return refusing(async () => {
     const database = shards.renew(shard);

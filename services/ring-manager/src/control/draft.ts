@@ -1,15 +1,16 @@
 /** Makes the preview of a plan: from the newest topology, the members, and what the shards hold now. Writes nothing. */
-import { applyMoves, plan as placement, type Member, type SlotMove, type Topology } from '@millrace/ring';
+import { createHash } from 'node:crypto';
+import { applyMoves, outlook, plan as placement, type Member, type SlotMove, type Topology } from '@millrace/ring';
+import { PgError } from '@millrace/postgres';
 import { sleep } from '@millrace/runtime';
-import { readTopology } from '@millrace/topology';
+import { readTopology, UnknownShard } from '@millrace/topology';
 import { must, type ShardId, type Slot } from '@millrace/write';
-import { examine } from './admit.ts';
+import { addressedAnew } from './addresses.ts';
 import type { ControlContext } from './context.ts';
 import { estimate } from './estimate.ts';
-import { outlook } from './load.ts';
-import { applyChanges, joiningBy, type MemberChange } from './members.ts';
+import { applyChanges, type MemberChange } from './members.ts';
 import { listMembers } from './members.sql.ts';
-import { openMoves } from './moves.sql.ts';
+import { openMoves, type MoveRecord } from './moves.sql.ts';
 import type { LoadBy, PlanDraft } from './plans.sql.ts';
 import { Refused } from './refused.ts';
 import { readPastMoves, readPositions } from './statistics.sql.ts';
@@ -29,18 +30,17 @@ interface Weight {
   readonly bytes: number;
 }
 
-/** @throws Refused unknown_shard, last_shard, foreign_shard, wrong_schema; PgError where a shard does not answer. */
+/** A shard that is to join needs no address before the start. @throws Refused unknown_shard, last_shard, shard_draining; PgError where a shard does not answer. */
 export async function draftPlan(context: ControlContext, input: DraftInput): Promise<PlanDraft> {
   const { control } = context;
   const [records, newest, open] = await Promise.all([listMembers(control), readTopology(control), openMoves(control)]);
   const base = must(newest, 'a cluster that is established has a topology');
   const before = records.map(({ shard, weight, state }) => ({ shard, weight, state }));
   const after = applyChanges(before, input.changes);
-  for (const shard of joiningBy(before, input.changes)) await examine(context, shard);
-  const topology = withOpenMoves(base, open.filter(({ state }) => state !== 'aborting'));
-  const weights = await weigh(context, base);
+  const topology = withOpenMoves(base, open);
+  const { bySlot: weights, silent } = await weigh(context, { topology: base, by: input.by });
   const loads = await loadsOf(context, { by: input.by, topology: base, weights });
-  const moves = input.moves ?? placement(topology, after, loads).moves;
+  const { moves, load, balance, bound } = input.moves === undefined ? placement(topology, after, loads) : { moves: input.moves, ...outlook({ topology, members: after, moves: input.moves, loads }) };
   refuseDraining(moves, after);
   const weighed = moves.map(({ slot, source, target }) => ({ slot, source, target, ...weightOf(weights, slot) }));
   const past = await readPastMoves(control);
@@ -48,7 +48,17 @@ export async function draftPlan(context: ControlContext, input: DraftInput): Pro
     by: input.by,
     baseEpoch: base.epoch,
     reverseOf: input.reverseOf,
-    content: { changes: input.changes, members: before, moves: weighed, ...outlook({ topology, members: after, loads, moves }), estimate: estimate({ moves: weighed, past, ...context.limits }) },
+    content: {
+      changes: input.changes,
+      members: before,
+      owners: digestOf(topology),
+      moves: weighed,
+      load: load.map(({ share: _, ...each }) => each),
+      balance,
+      bound,
+      ...(silent.length === 0 ? {} : { note: `without the rows and bytes of shard ${silent.join(', ')}, which did not answer` }),
+      estimate: estimate({ moves: weighed, past, ...context.limits }),
+    },
   };
 }
 
@@ -60,19 +70,44 @@ function refuseDraining(moves: readonly SlotMove[], members: readonly Member[]):
 }
 
 /** Where the slots will be once the moves under way have ended. */
-function withOpenMoves(topology: Topology, open: readonly SlotMove[]): Topology {
-  const ahead = open.filter(({ slot, source }) => topology.owners[slot] === source);
+export function withOpenMoves(topology: Topology, open: readonly MoveRecord[]): Topology {
+  const ahead = open.filter(({ slot, source, state }) => state !== 'aborting' && topology.owners[slot] === source);
   return ahead.length === 0 ? topology : applyMoves(topology, ahead.map(({ slot, source, target }) => ({ slot, source, target })));
 }
 
-async function weigh({ shards, statistics }: ControlContext, topology: Topology): Promise<ReadonlyMap<Slot, Weight>> {
+/** Two topologies of the same owners have the same, whatever their epochs. */
+export function digestOf({ owners }: Topology): string {
+  return createHash('sha256').update(owners.join(' ')).digest('hex');
+}
+
+interface Weights {
+  readonly bySlot: ReadonlyMap<Slot, Weight>;
+  /** Shards that did not tell: their slots weigh nothing. */
+  readonly silent: readonly ShardId[];
+}
+
+/** Where slots alone are evened out, a shard that does not answer keeps nobody from planning. @throws PgError */
+async function weigh({ shards, statistics, log }: ControlContext, { topology, by }: { readonly topology: Topology; readonly by: LoadBy }): Promise<Weights> {
+  const database = addressedAnew(shards);
+  const silent: ShardId[] = [];
   const each = await Promise.all(
     ownersOf(topology).map(async (shard) => {
-      const slots = await statistics(shards.get(shard));
-      return slots.filter(({ slot }) => topology.owners[slot] === shard);
+      try {
+        const slots = await statistics(database(shard));
+        return slots.filter(({ slot }) => topology.owners[slot] === shard);
+      } catch (error) {
+        if (by !== 'slots' || !isAbsence(error)) throw error;
+        log.warn({ shard, reason: String(error) }, 'a plan is made without the sizes of a shard');
+        silent.push(shard);
+        return [];
+      }
     }),
   );
-  return new Map(each.flat().map(({ slot, rows, bytes }) => [slot, { rows: Number(rows), bytes: Number(bytes) }]));
+  return { bySlot: new Map(each.flat().map(({ slot, rows, bytes }) => [slot, { rows: Number(rows), bytes: Number(bytes) }])), silent: silent.sort() };
+}
+
+function isAbsence(error: unknown): boolean {
+  return (error instanceof PgError && error.kind === 'infrastructure') || error instanceof UnknownShard;
 }
 
 /** Of a shard that writes nothing at all, every slot weighs the same. */

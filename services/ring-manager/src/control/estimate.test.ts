@@ -1,8 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
-import { createTopology, type Member } from '@millrace/ring';
-import type { Epoch, ShardId, Slot } from '@millrace/write';
+import type { Member } from '@millrace/ring';
+import type { ShardId, Slot } from '@millrace/write';
 import { BYTES_PER_SECOND_DEFAULT, estimate, STALL_MS_DEFAULT } from './estimate.ts';
-import { outlook } from './load.ts';
 import { applyChanges } from './members.ts';
 
 const limits = { movesPerPair: 2, movesMax: 8, bytesPerSecondMax: 1_000_000_000 };
@@ -32,28 +31,6 @@ describe('the estimate of a plan', () => {
 
   test('of nothing is nothing', () => {
     expect(estimate({ moves: [], past: unknown, ...limits })).toMatchObject({ seconds: 0, rows: 0, bytes: 0 });
-  });
-});
-
-describe('the outlook', () => {
-  const topology = createTopology({ epoch: 1 as Epoch, owners: [a, a, b, b] });
-  const member = (shard: ShardId, weight = 1, state: Member['state'] = 'active'): Member => ({ shard, weight, state });
-
-  test('tells the load before and after, and how even it is by weight', () => {
-    const moves = [{ slot: 0 as Slot, source: a, target: c }];
-    expect(outlook({ topology, members: [member(a), member(b, 2), member(c, 1, 'joining')], loads: [1, 1, 1, 1], moves })).toEqual({
-      load: [{ shard: a, weight: 1, before: 2, after: 1 }, { shard: b, weight: 2, before: 2, after: 2 }, { shard: c, weight: 1, before: 0, after: 1 }],
-      balance: 1,
-    });
-  });
-
-  test('leaves a shard that is emptied out of the balance', () => {
-    const moves = [2, 3].map((slot) => ({ slot: slot as Slot, source: b, target: a }));
-    expect(outlook({ topology, members: [member(a), member(b, 1, 'draining')], loads: [1, 1, 1, 1], moves }).balance).toBe(1);
-  });
-
-  test('of no load at all is even', () => {
-    expect(outlook({ topology, members: [member(a), member(b)], loads: [0, 0, 0, 0], moves: [] }).balance).toBe(1);
   });
 });
 

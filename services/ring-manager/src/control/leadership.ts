@@ -70,19 +70,19 @@ export function createLeadership(input: LeadershipInput): Leadership {
     const over = new AbortController();
     const signal = AbortSignal.any([stopping.signal, over.signal]);
     current = token;
-    log.info({ token, holder }, 'leads');
+    log.info({ term: token, holder }, 'leads');
     const renewals = renew({ token, sentAtMs, over, signal });
     try {
       await lead({ token, signal });
     } catch (error) {
-      if (error instanceof Superseded || signal.aborted) log.info({ token, reason: String(error) }, 'the term ends');
-      else log.error({ token, error }, 'leading failed; the lease is asked for again');
+      if (error instanceof Superseded || signal.aborted) log.info({ term: token, reason: String(error) }, 'the term ends');
+      else log.error({ term: token, error }, 'leading failed; the lease is asked for again');
     }
     current = undefined;
     over.abort(new Superseded(`the term of token ${token} is over`));
     await renewals;
-    await releaseLease(lease, token).catch((error: unknown) => log.warn({ token, reason: String(error) }, 'the lease was not given back; it runs out'));
-    log.info({ token }, 'leads no more');
+    await releaseLease(lease, token).catch((error: unknown) => log.warn({ term: token, reason: String(error) }, 'the lease was not given back; it runs out'));
+    log.info({ term: token }, 'leads no more');
     await sleep(stopping.signal.aborted ? 0 : timing.retryMs, stopping.signal).catch(() => undefined);
   }
 
@@ -97,7 +97,7 @@ export function createLeadership(input: LeadershipInput): Leadership {
       if (signal.aborted) break;
       const sentAtMs = (askedAtMs = performance.now());
       const renewed = await renewLease(lease, { token, ttlMs: timing.ttlMs }).catch((error: unknown) => {
-        log.warn({ token, reason: String(error) }, 'the lease was not renewed; trying again until it runs out');
+        log.warn({ term: token, reason: String(error) }, 'the lease was not renewed; trying again until it runs out');
         return undefined;
       });
       if (renewed === false) over.abort(new Superseded(`another ring-manager may lead, token ${token}`));

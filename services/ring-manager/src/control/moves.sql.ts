@@ -76,12 +76,14 @@ export async function setPaused(tx: Tx, { id, paused }: { readonly id: bigint; r
 
 /**
  * Turns moves back: one of them, or all that a plan has open. What has not begun ends at once, what runs is to be undone
- * by the mover. One whose target is active already goes on. The moves that this was true of.
+ * by the mover. One whose target is active already goes on, even if it rests: nobody else would wake it. The moves that
+ * were turned back.
  */
 export function abortMoves(tx: Tx, { id, plan }: { readonly id?: bigint; readonly plan?: bigint }): Promise<readonly { id: bigint; state: MoveState }[]> {
   return tx.query({
     name: 'move-abort',
-    text: `update move set
+    text: `with woken as (update move set paused = false where plan = $2 and state = 'running' and phase in ('activated', 'purging'))
+           update move set
              state = case when state = 'planned' then 'aborted' else 'aborting' end,
              phase = case when state = 'planned' then 'aborted' else phase end,
              ended_at = case when state = 'planned' then now() end

@@ -1,8 +1,9 @@
 /** Single moves: asked for by hand, paused, resumed, turned back, verified. */
-import type { Tx } from '@millrace/postgres';
+import type { Database, Tx } from '@millrace/postgres';
 import { readTopology } from '@millrace/topology';
 import { must, type ShardId, type Slot } from '@millrace/write';
 import type { VerifyReport } from '../move/types.ts';
+import { addressedAnew } from './addresses.ts';
 import { ADMIN, audit, changing } from './change.ts';
 import type { ControlContext } from './context.ts';
 import { listMembers } from './members.sql.ts';
@@ -39,11 +40,21 @@ export function abortMove(context: ControlContext, id: bigint): Promise<MoveReco
   return change(context, { id, action: 'move.abort', work: async (tx) => (await abortMoves(tx, { id })).length === 1 });
 }
 
-/** Compares every row of both sides. @throws Refused unknown_move, move_state; PgError where a shard does not answer. */
-export async function verifyMoveNow({ control, shards, verify }: ControlContext, id: bigint): Promise<VerifyReport> {
+/** Compares every row of both sides, range by range until the signal aborts. @throws Refused unknown_move, move_state; PgError where a shard does not answer; the signal's reason. */
+export async function verifyMoveNow({ control, shards, verify }: ControlContext, id: bigint, signal: AbortSignal): Promise<VerifyReport> {
   const move = known(await readMove(control, id), id);
   if (move.state !== 'running' || move.phase === 'purging') throw new Refused('move_state', `move ${id} is ${move.state} (${move.phase}): there are not two copies to compare`, { state: move.state });
-  return verify({ order: move, database: shards.get });
+  const database = addressedAnew(shards);
+  return verify({ order: move, database: (shard) => endingWith(signal, database(shard)) });
+}
+
+/** Begins no transaction once the signal has aborted. */
+function endingWith(signal: AbortSignal, database: Database): Database {
+  const transaction: Database['transaction'] = async (work, limits) => {
+    signal.throwIfAborted();
+    return database.transaction(work, limits);
+  };
+  return { ...database, transaction };
 }
 
 interface MoveChange {

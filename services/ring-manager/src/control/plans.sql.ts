@@ -26,10 +26,16 @@ export interface PlanContent {
   readonly changes: readonly MemberChange[];
   /** The members before the changes, for the start to compare. */
   readonly members: readonly Member[];
+  /** A digest of the owners by slot, as the moves that were open then leave them: for the start to compare. */
+  readonly owners: string;
   readonly moves: readonly PlannedMove[];
   readonly load: readonly ShardLoad[];
-  /** Largest load by weight over the mean; 1 is even. */
+  /** Largest load over its share; 1 is even. */
   readonly balance: number;
+  /** No placement of whole slots has a lower balance. */
+  readonly bound: number;
+  /** What it was computed without. */
+  readonly note?: string;
   readonly estimate: { readonly seconds: number; readonly stall_ms: number; readonly rows: number; readonly bytes: number };
 }
 
@@ -54,7 +60,14 @@ export interface PlanRecord {
   readonly progress: { readonly moves: number; readonly done: number; readonly aborted: number; readonly rows: number; readonly bytes: number };
 }
 
-const COLUMNS = `p.id, p.state, p.by, p.base_epoch as "baseEpoch", p.reverse_of as "reverseOf", p.content,
+/** Without what makes it long. */
+export interface PlanSummary extends Omit<PlanRecord, 'content'> {
+  readonly content: Omit<PlanContent, 'members' | 'owners' | 'moves'>;
+  /** How many moves it is of. */
+  readonly planned: number;
+}
+
+const COLUMNS = `p.id, p.state, p.by, p.base_epoch as "baseEpoch", p.reverse_of as "reverseOf",
   p.created_at as "createdAt", p.started_at as "startedAt", p.ended_at as "endedAt",
   (select jsonb_build_object(
      'moves', count(*), 'done', count(*) filter (where m.state = 'done'), 'aborted', count(*) filter (where m.state = 'aborted'),
@@ -62,12 +75,16 @@ const COLUMNS = `p.id, p.state, p.by, p.base_epoch as "baseEpoch", p.reverse_of 
    from move m where m.plan = p.id) as progress`;
 
 /** Newest first. */
-export function listPlans(control: Pick<Tx, 'query'>, limit: number): Promise<readonly PlanRecord[]> {
-  return control.query({ name: 'plan-list', text: `select ${COLUMNS} from plan p order by p.id desc limit $1`, values: [limit] });
+export function listPlans(control: Pick<Tx, 'query'>, limit: number): Promise<readonly PlanSummary[]> {
+  return control.query({
+    name: 'plan-list',
+    text: `select ${COLUMNS}, p.content - 'members' - 'owners' - 'moves' as content, coalesce(jsonb_array_length(p.content -> 'moves'), 0) as planned from plan p order by p.id desc limit $1`,
+    values: [limit],
+  });
 }
 
 export async function readPlan(control: Pick<Tx, 'query'>, id: bigint): Promise<PlanRecord | undefined> {
-  const rows = await control.query<PlanRecord>({ name: 'plan-read', text: `select ${COLUMNS} from plan p where p.id = $1`, values: [id] });
+  const rows = await control.query<PlanRecord>({ name: 'plan-read', text: `select ${COLUMNS}, p.content from plan p where p.id = $1`, values: [id] });
   return rows[0];
 }
 
@@ -78,6 +95,13 @@ export async function insertPlan(tx: Tx, { draft, author }: { readonly draft: Pl
     values: [draft.baseEpoch, draft.by, toJson(draft.content), draft.reverseOf ?? null, author],
   });
   return must(rows[0], 'an insert without a condition has one row').id;
+}
+
+/** Nobody starts what was computed so long ago. */
+const PREVIEW_KEPT = '1 day';
+
+export async function dropOldPreviews(tx: Tx): Promise<void> {
+  await tx.query({ name: 'plan-drop', text: `delete from plan where state = 'preview' and created_at < now() - $1::interval`, values: [PREVIEW_KEPT] });
 }
 
 /** False where the plan is in none of the states `from`: nothing is changed. */
@@ -93,14 +117,30 @@ export async function turnPlan(tx: Tx, { id, from, to }: { readonly id: bigint; 
   return rows.length === 1;
 }
 
-/** Ends the plans whose moves have all ended: `done` where each of them is, else `aborted`. */
-export function endPlans(tx: Tx): Promise<readonly { id: bigint; state: PlanState }[]> {
+/**
+ * Ends the plans whose moves have all ended: `done` where each of them is, else `aborted`. A shard that an aborted plan
+ * was to empty is `kept`, as it was before, if the plan has moved nothing and nobody has changed the shard since.
+ */
+export function endPlans(tx: Tx): Promise<readonly { id: bigint; state: PlanState; kept: readonly ShardId[] }[]> {
   return tx.query({
     name: 'plan-end',
-    text: `update plan set ended_at = now(),
+    text: `with ended as (
+           update plan set ended_at = now(),
              state = case when state = 'aborting' or exists (select from move where move.plan = plan.id and move.state = 'aborted') then 'aborted' else 'done' end
            where state in ('running', 'paused', 'aborting')
              and not exists (select from move where move.plan = plan.id and move.state not in ('done', 'aborted'))
-           returning id, state`,
+           returning id, state, content, started_at
+           ), kept as (
+           update member set state = was ->> 'state', changed_at = now()
+           from ended, jsonb_array_elements(content -> 'changes') change, jsonb_array_elements(content -> 'members') was
+           where ended.state = 'aborted' and change ->> 'state' = 'draining' and change ->> 'shard' = shard and was ->> 'shard' = shard
+             -- The start of a plan and its change of the member are of one time.
+             and member.state = 'draining' and was ->> 'state' in ('joining', 'active') and changed_at = started_at
+             and not exists (select from move where move.plan = ended.id and move.state = 'done')
+             and not exists (select from plan other where other.id not in (select id from ended) and other.state in ('running', 'paused', 'aborting')
+                               and other.content -> 'changes' @> jsonb_build_array(jsonb_build_object('shard', shard, 'state', 'draining')))
+           returning ended.id as plan, shard
+           )
+           select id, state, array(select shard from kept where kept.plan = ended.id) as kept from ended`,
   });
 }

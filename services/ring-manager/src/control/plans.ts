@@ -5,14 +5,14 @@ import { must, type ShardId } from '@millrace/write';
 import { admit } from './admit.ts';
 import { ADMIN, audit, changing } from './change.ts';
 import type { ControlContext } from './context.ts';
-import { draftPlan, sameMembers, type DraftInput } from './draft.ts';
+import { digestOf, draftPlan, sameMembers, withOpenMoves, type DraftInput } from './draft.ts';
 import { applyChanges, joiningBy } from './members.ts';
 import { listMembers, writeMember } from './members.sql.ts';
 import { abortMoves, insertMoves, openMoves } from './moves.sql.ts';
-import { insertPlan, readPlan, turnPlan, type LoadBy, type PlanContent, type PlanDraft, type PlanRecord, type PlanState } from './plans.sql.ts';
+import { dropOldPreviews, insertPlan, readPlan, turnPlan, type LoadBy, type PlanContent, type PlanDraft, type PlanRecord, type PlanState } from './plans.sql.ts';
 import { Refused } from './refused.ts';
 
-/** How often a drain is planned anew because an epoch came between. */
+/** How often a drain is planned anew because something changed in between. */
 const DRAIN_ATTEMPTS = 5;
 
 /** A plan that moves nothing yet. @throws Refused, PgError */
@@ -85,32 +85,29 @@ async function turn({ control }: ControlContext, { id, from, to, action }: Turn)
 }
 
 async function storePreview(tx: Tx, draft: PlanDraft): Promise<bigint> {
+  await dropOldPreviews(tx);
   const id = await insertPlan(tx, { draft, author: ADMIN });
   await audit(tx, { actor: ADMIN, action: 'plan.preview', subject: `plan ${id}`, detail: { by: draft.by, moves: draft.content.moves.length, reverseOf: draft.reverseOf } });
   return id;
 }
 
-/** R2, R3: nothing that the plan was computed from has changed, and none of its slots is on its way. */
+/** R3: what the plan was computed from holds, other plans that go on as they did included, and none of its slots is on its way. */
 async function startIn(tx: Tx, plan: PlanRecord): Promise<void> {
   const { id, content } = plan;
   refuseState(plan, ['preview']);
-  await refuseOutdated(tx, plan);
+  if (!sameMembers(await listMembers(tx), content.members)) throw new Refused('plan_outdated', `the members are not those that plan ${id} was made for`);
+  const settled = digestOf(withOpenMoves(must(await readTopology(tx), 'a plan was made for a topology'), await openMoves(tx)));
   const after = applyChanges(content.members, content.changes);
   for (const { shard } of content.changes) await writeMember(tx, must(after.find((member) => member.shard === shard), 'a change has its member'));
   await refuseArrivals(tx, after.filter(({ state }) => state === 'draining').map(({ shard }) => shard));
   await insertAll(tx, plan);
+  if (settled !== content.owners) throw new Refused('plan_outdated', `slots are, or will be, on other shards than plan ${id} was made for`);
   await refuseAstray(tx, plan);
   if (!(await turnPlan(tx, { id, from: ['preview'], to: 'running' }))) refuseState(plan, ['preview']);
   await audit(tx, { actor: ADMIN, action: 'plan.start', subject: `plan ${id}`, detail: { moves: content.moves.length, changes: content.changes } });
 }
 
-async function refuseOutdated(tx: Tx, { id, baseEpoch, content }: PlanRecord): Promise<void> {
-  const newest = must(await readTopology(tx), 'a plan was made for a topology');
-  if (BigInt(newest.epoch) !== baseEpoch) throw new Refused('plan_outdated', `plan ${id} was made for epoch ${baseEpoch}; the newest is ${newest.epoch}`);
-  if (!sameMembers(await listMembers(tx), content.members)) throw new Refused('plan_outdated', `the members are not those that plan ${id} was made for`);
-}
-
-/** A plan counts on the moves that were open when it was made: one of them may have been turned back. */
+/** The way back of a plan is read before its draft: a slot may have moved in between. */
 async function refuseAstray(tx: Tx, { content }: PlanRecord): Promise<void> {
   const { owners } = must(await readTopology(tx), 'a plan was made for a topology');
   const astray = content.moves.find(({ slot, source }) => owners[slot] !== source);
@@ -118,7 +115,7 @@ async function refuseAstray(tx: Tx, { content }: PlanRecord): Promise<void> {
 }
 
 /** What is on its way to a shard that is to be emptied would stay there. */
-async function refuseArrivals(tx: Tx, draining: readonly ShardId[]): Promise<void> {
+export async function refuseArrivals(tx: Tx, draining: readonly ShardId[]): Promise<void> {
   const arriving = (await openMoves(tx)).filter(({ state, target }) => state !== 'aborting' && draining.includes(target));
   if (arriving.length > 0) throw new Refused('slot_moving', `${arriving.length} slots are on their way to a shard that is to be emptied`, { slots: slotList(arriving) });
 }

@@ -18,6 +18,7 @@ export async function reversal({ control }: Pick<ControlContext, 'control'>, id:
   const plan = await readPlan(control, id);
   if (plan === undefined) throw new Refused('unknown_plan', `there is no plan ${id}`);
   if (plan.state !== 'done' && plan.state !== 'aborted') throw new Refused('plan_state', `plan ${id} is ${plan.state}: only an ended plan can be reversed`);
+  if (plan.startedAt === null) throw new Refused('plan_state', `plan ${id} was never started: there is nothing to go back from`, { state: plan.state });
   const [made, topology, members] = await Promise.all([listMoves(control, { plan: id, limit: MOVES_MAX }), readTopology(control), listMembers(control)]);
   const moves = back(made, must(topology, 'a plan was made for a topology'));
   const gone = moves.find(({ target }) => !members.some(({ shard }) => shard === target));

@@ -8,6 +8,7 @@ import type { ControlContext } from './context.ts';
 import { applyChanges, WEIGHT_DEFAULT, type MemberChange } from './members.ts';
 import { listMembers, writeMember, type MemberRecord } from './members.sql.ts';
 import { openMoves } from './moves.sql.ts';
+import { refuseArrivals } from './plans.ts';
 import { Refused } from './refused.ts';
 
 export interface ShardView extends MemberRecord {
@@ -32,12 +33,13 @@ export async function addShard(context: ControlContext, { shard, weight = WEIGHT
   return viewShard(context, shard);
 }
 
-/** @throws Refused unknown_shard, last_shard */
+/** @throws Refused unknown_shard, last_shard, slot_moving */
 export async function changeShard(context: ControlContext, change: MemberChange): Promise<ShardView> {
   await changing(context.control, async (tx) => {
     const members = await listMembers(tx);
     memberOf(members, change.shard);
     const after = memberOf(applyChanges(members, [change]), change.shard);
+    if (change.state === 'draining') await refuseArrivals(tx, [change.shard]);
     await writeMember(tx, after);
     await audit(tx, { actor: ADMIN, action: 'shard.change', subject: `shard ${change.shard}`, detail: { weight: after.weight, state: after.state } });
   });

@@ -35,7 +35,7 @@ export interface Course {
 /** What came of it: ended, left to rest, or given up for now because the move is not to be driven any more. */
 export type CourseEnd = 'ended' | 'resting' | 'turned';
 
-/** @throws Superseded, and what the mover cannot mend by itself. */
+/** @throws Superseded, what the mover cannot mend by itself, and weather that lasts. */
 export async function runCourse(tools: CourseTools, course: Course): Promise<CourseEnd> {
   const { control, instance, metrics, log } = tools;
   const { move, term } = course;
@@ -74,12 +74,14 @@ async function begin({ control, instance }: CourseTools, { move: { id }, term }:
 function driveInput(tools: CourseTools, { move, term, wish }: Course): DriveInput {
   const { control, instance, metrics } = tools;
   const { token, signal } = term;
-  const { id, slot, source, target } = move;
+  const { id, slot, source, target, phase, progress } = move;
   const order = { id, slot, source, target };
-  let known: Partial<MoveProgress> = move.progress;
+  let known: Partial<MoveProgress> = progress;
   return {
     order,
     token,
+    phase,
+    progress,
     signal,
     database: tools.database,
     pace: tools.pace,
@@ -88,10 +90,10 @@ function driveInput(tools: CourseTools, { move, term, wish }: Course): DriveInpu
     wish: () => Promise.resolve(wish()),
     isPublished: () => isOwner(control, order),
     publish: async () => tools.announce(await makeOwner({ control, token, order, instance })),
-    report: async (phase: MovePhase, progress: Partial<MoveProgress>) => {
-      await underLease(control, token, (tx) => noteProgress(tx, { id, phase, progress }));
-      metrics.progressed(known, progress);
-      known = { ...known, ...progress };
+    report: async (now: MovePhase, told: Partial<MoveProgress>) => {
+      await underLease(control, token, (tx) => noteProgress(tx, { id, phase: now, progress: told }));
+      metrics.progressed(known, told);
+      known = { ...known, ...told };
     },
   };
 }

@@ -5,6 +5,7 @@
  * over, and ends the term itself where any of its writes finds another token (R5).
  */
 import { PgError } from '@millrace/postgres';
+import type { Topology } from '@millrace/ring';
 import { backoffMs, sleep } from '@millrace/runtime';
 import { readTopology } from '@millrace/topology';
 import { audit } from '../control/change.ts';
@@ -13,10 +14,11 @@ import type { Term } from '../control/leadership.ts';
 import { activateMembers } from '../control/members.sql.ts';
 import { openMoves, type MoveRecord } from '../control/moves.sql.ts';
 import { endPlans } from '../control/plans.sql.ts';
-import { ENGINE_POLL_MS, MOVE_RETRY } from '../limits.ts';
+import { ENGINE_POLL_MS, MOVE_RETRY, TIE_UP_MS } from '../limits.ts';
 import { Superseded } from '../move/types.ts';
+import { isWeather } from '../move/weather.ts';
 import { runCourse, type CourseTools } from './course.ts';
-import { hasLooseEnds, noteError } from './moves.sql.ts';
+import { hasLooseEnds, newestEpoch, noteError } from './moves.sql.ts';
 import { pickMoves, wishOf } from './pick.ts';
 
 export interface EngineInput extends CourseTools {
@@ -30,11 +32,8 @@ export async function runEngine(input: EngineInput, term: Term): Promise<void> {
   const signal = AbortSignal.any([term.signal, halt.signal]);
   const engine = createEngine(input, { token: term.token, signal }, (error) => halt.abort(error));
   try {
-    let welcomed = false;
     while (!signal.aborted) {
       try {
-        if (!welcomed) await announceNewest(input);
-        welcomed = true;
         await engine.tick();
       } catch (error) {
         if (!(error instanceof PgError) || error.kind === 'bug' || error.kind === 'data') throw error;
@@ -49,14 +48,6 @@ export async function runEngine(input: EngineInput, term: Term): Promise<void> {
   }
 }
 
-/** Whoever missed the last epoch hears of it, and so does a topic that was lost. */
-async function announceNewest({ control, announce, instance, log }: EngineInput): Promise<void> {
-  const newest = await readTopology(control);
-  if (newest === undefined) return;
-  announce(newest);
-  log.info({ epoch: newest.epoch, instance }, 'the leader republishes the topology');
-}
-
 interface Engine {
   tick(): Promise<void>;
   /** Resolves when every mover has stopped. */
@@ -69,8 +60,25 @@ function createEngine(input: EngineInput, term: Term, halt: (error: Superseded) 
   const resting = new Set<bigint>();
   const failures = new Map<bigint, { readonly attempts: number; readonly untilMs: number }>();
   let latest = new Map<bigint, MoveRecord>();
+  let announced = 0;
+  let tieUpAtMs = 0;
+
+  function announce(topology: Topology): void {
+    announced = Math.max(announced, topology.epoch);
+    input.announce(topology);
+  }
+
+  /** The first of a term is for whoever missed it, and for a topic that was lost; later ones have a commit whose answer was. */
+  async function announceNewer(): Promise<void> {
+    if ((await newestEpoch(control)) <= announced) return;
+    const newest = await readTopology(control);
+    if (newest === undefined) return;
+    announce(newest);
+    log.info({ epoch: newest.epoch, instance }, 'the leader republishes the topology');
+  }
 
   async function tick(): Promise<void> {
+    await announceNewer();
     // Read before the rows: a move that ends in between must not be taken up again from an old row.
     const busy = new Set(driven.keys());
     const open = await openMoves(control);
@@ -94,20 +102,25 @@ function createEngine(input: EngineInput, term: Term, halt: (error: Superseded) 
     const { id } = move;
     try {
       if (failures.has(id)) await underLease(control, term.token, (tx) => noteError(tx, { id, error: null }));
-      const end = await runCourse(input, { term, move, wish: () => wish(id) });
+      const end = await runCourse({ ...input, announce }, { term, move, wish: () => wish(id) });
       failures.delete(id);
+      tieUpAtMs = 0;
       if (end === 'resting') resting.add(id);
     } catch (error) {
       await failed(move, error);
     }
   }
 
-  /** The mover tries again by itself what trying again may mend; what comes here is told to the operator, and looked at later. */
+  /** Looked at later, so that others have the place meanwhile. What trying again may mend, the mover has told; the rest is told here. */
   async function failed({ id, slot }: MoveRecord, error: unknown): Promise<void> {
     if (term.signal.aborted) return;
     if (error instanceof Superseded) return halt(error);
     const attempts = (failures.get(id)?.attempts ?? 0) + 1;
     failures.set(id, { attempts, untilMs: performance.now() + MOVE_RETRY.baseMs + backoffMs(attempts, MOVE_RETRY) });
+    if (isWeather(error)) {
+      log.warn({ move: id, slot, attempts, reason: String(error) }, 'a move gives its place to others, and is tried again');
+      return;
+    }
     metrics.failed('stuck');
     log.error({ move: id, slot, attempts, error }, 'a move does not get on; it is tried again');
     await underLease(control, term.token, (tx) => noteError(tx, { id, error: String(error) })).catch((second: unknown) => {
@@ -117,9 +130,14 @@ function createEngine(input: EngineInput, term: Term, halt: (error: Superseded) 
   }
 
   async function tieUp(): Promise<void> {
+    if (performance.now() < tieUpAtMs) return;
+    tieUpAtMs = performance.now() + TIE_UP_MS;
     if (!(await hasLooseEnds(control))) return;
     await underLease(control, term.token, async (tx) => {
-      for (const { id, state } of await endPlans(tx)) await audit(tx, { actor: instance, action: `plan.${state}`, subject: `plan ${id}` });
+      for (const { id, state, kept } of await endPlans(tx)) {
+        await audit(tx, { actor: instance, action: `plan.${state}`, subject: `plan ${id}` });
+        for (const shard of kept) await audit(tx, { actor: instance, action: 'shard.keep', subject: `shard ${shard}`, detail: { plan: id } });
+      }
       for (const shard of await activateMembers(tx)) await audit(tx, { actor: instance, action: 'shard.active', subject: `shard ${shard}` });
     });
   }

@@ -51,6 +51,12 @@ export async function noteError(tx: Tx, { id, error }: { readonly id: bigint; re
   });
 }
 
+/** 0 where there is none. */
+export async function newestEpoch(control: Pick<Tx, 'query'>): Promise<number> {
+  const rows = await control.query<{ epoch: bigint }>({ name: 'topology-newest-epoch', text: 'select coalesce(max(epoch), 0) as epoch from topology' });
+  return Number(rows[0]?.epoch ?? 0n);
+}
+
 /** Whether a plan may have ended, or a member joined. */
 export async function hasLooseEnds(control: Pick<Tx, 'query'>): Promise<boolean> {
   const rows = await control.query<{ found: boolean }>({

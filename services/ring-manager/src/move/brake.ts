@@ -57,7 +57,7 @@ export function createBrake(mover: Mover): Brake {
       do level = Math.min(HOLD_LEVEL_MAX, level + 1);
       while (level < HOLD_LEVEL_MAX && shareOf(level, mover.stallBudgetMs) > wanted);
       const { order, log, stallBudgetMs } = mover;
-      log.info({ slot: order.slot, level, ...dutyOf(level, stallBudgetMs) }, 'the slot is written faster than it moves: its turns are held for moments');
+      log.info({ slot: order.slot, brake: level, ...dutyOf(level, stallBudgetMs) }, 'the slot is written faster than it moves: its turns are held for moments');
       holding ??= hold().catch((error: unknown) => void (failure = error instanceof Error ? error : new Error(String(error))));
     },
     check() {

@@ -10,10 +10,10 @@ import type { Brake } from './brake.ts';
 import { mustEqual, sumBoth, type Sides } from './compare.ts';
 import { goOn, type CopyState, type Stage } from './incoming.ts';
 import { CHECK_KEYS_MAX, CHECK_RANGE_MS, CHECK_ROUND_MS_MAX, CHECK_ROWS_FIRST, CHECK_ROWS_MAX, CHECK_ROWS_MIN, SHRINK_SHARE } from './limits.ts';
-import type { Mover } from './mover.ts';
+import { tableOf, type Mover } from './mover.ts';
 import { notedSince } from './notes.sql.ts';
 import { runRound } from './rounds.ts';
-import { endOf, partOf, READ, SNAPSHOT, tableAfter, tableOf } from './snapshot.ts';
+import { endOf, partOf, READ, SNAPSHOT, tableAfter } from './snapshot.ts';
 import { minus, NO_ROWS, plus, sumOf, sumOfKeys, textOfRange, type Key, type KeyRange, type MoveTable, type Sum } from './table.sql.ts';
 
 type Checking = Stage & { readonly kind: 'check' };

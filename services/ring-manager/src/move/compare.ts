@@ -1,8 +1,7 @@
 /** Comparing both sides: counts and sums of hashes, asked of both at once. */
-import type { Tx } from '@millrace/postgres';
+import type { Sql, Tx } from '@millrace/postgres';
 import type { Mover } from './mover.ts';
-import { isEqual, readSum, type MoveTable, type Sum } from './table.sql.ts';
-import type { Sql } from '@millrace/postgres';
+import { isEqual, readSum, type MoveTable, type Sum, type SumRow } from './table.sql.ts';
 import { VerificationFailed } from './types.ts';
 
 export interface Sides {
@@ -15,8 +14,6 @@ export async function sumBoth({ source, target }: Sides, sql: Sql): Promise<{ re
   const [here, there] = await Promise.all([source.query<SumRow>(sql), target.query<SumRow>(sql)]);
   return { source: readSum(here), target: readSum(there) };
 }
-
-type SumRow = { readonly rows: bigint; readonly checksum: string };
 
 /** @throws VerificationFailed where the sides differ */
 export function mustEqual({ order }: Pick<Mover, 'order'>, table: MoveTable, range: string, sums: { readonly source: Sum; readonly target: Sum }): void {

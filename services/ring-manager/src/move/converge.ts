@@ -29,17 +29,21 @@ async function tryFence(mover: Mover, state: CopyState, rounds: readonly RoundTi
   const forced = brake.level() >= HOLD_LEVEL_MAX;
   const askedAtMs = performance.now();
   let waitedMs = 0;
+  let told: Promise<void> | undefined;
   const fenced = await activate(mover, state, async (): Promise<Fenced | undefined> => {
     const positions = await fence(mover, mover.source, (now) => {
       waitedMs = Math.round(performance.now() - askedAtMs);
       return forced || expectedMs(rounds, distance(state.cursors, cursorsOf(now))) <= mover.stallBudgetMs;
     });
     if (!positions) return undefined;
-    const done = { positions, atMs: performance.now(), at: new Date() };
+    const at = new Date();
+    // Not awaited before the activation: nobody applies the slot meanwhile.
+    told = mover.reporter.tell('fenced', { fencedAt: at.toISOString(), fenceWaitMs: waitedMs });
+    told.catch(() => undefined);
     await mover.step('fenced');
-    return done;
+    return { positions, at };
   });
-  if (fenced) await mover.reporter.tell('activated', { fenceWaitMs: waitedMs });
-  else brake.harder();
+  await told;
+  if (!fenced) brake.harder();
   return fenced !== undefined;
 }

@@ -10,7 +10,7 @@ import type { Tx } from '@millrace/postgres';
 import { must, type Stream } from '@millrace/write';
 import { mustEqual, sumBoth } from './compare.ts';
 import { STREAMS, type Cursors } from './incoming.ts';
-import type { Mover } from './mover.ts';
+import { tableOf, type Mover } from './mover.ts';
 import { notedKeys, type NotedKey } from './notes.sql.ts';
 import { copyInSql, copyKeysOutSql, copyOutSql, deleteKeys, sumOf, sumOfKeys, type Key, type MoveTable } from './table.sql.ts';
 
@@ -74,10 +74,10 @@ interface Parts {
   readonly keys: readonly { readonly table: MoveTable; readonly keys: readonly Key[] }[];
 }
 
-async function partsOf({ tables, order }: Mover, source: Tx, { from, to }: Delta): Promise<Parts> {
+async function partsOf(mover: Mover, source: Tx, { from, to }: Delta): Promise<Parts> {
   const moved = STREAMS.filter((stream) => to[stream] > from[stream]);
   const rangeOf = (stream: Stream) => ({ from: from[stream], to: to[stream] });
-  const noted = (await Promise.all(moved.map((stream) => source.query<NotedKey>(notedKeys({ slot: order.slot, stream, ...rangeOf(stream) }))))).flat();
+  const noted = (await Promise.all(moved.map((stream) => source.query<NotedKey>(notedKeys({ slot: mover.order.slot, stream, ...rangeOf(stream) }))))).flat();
   const byTable = new Map<string, Key[]>();
   for (const { table, key } of noted) {
     if (table === JOURNAL.name && isWithin(key, from, to)) continue;
@@ -85,11 +85,10 @@ async function partsOf({ tables, order }: Mover, source: Tx, { from, to }: Delta
     keys.push(key);
     byTable.set(table, keys);
   }
-  const tableOf = (name: string): MoveTable => must(tables.find((table) => table.name === name), `table ${name} belongs to a slot`);
   return {
-    table: tableOf(JOURNAL.name),
+    table: tableOf(mover, JOURNAL.name),
     journal: moved.map((stream) => offsetsWithin(stream, rangeOf(stream))),
-    keys: [...byTable].map(([table, keys]) => ({ table: tableOf(table), keys })),
+    keys: [...byTable].map(([table, keys]) => ({ table: tableOf(mover, table), keys })),
   };
 }
 

@@ -2,7 +2,8 @@
  * Drives one move to its end: reads the rows on both shards, asks which step is next, does it, and reads again.
  *
  * Nothing is remembered but in the rows, so whoever drives may die at any point and another goes on. A mover first writes
- * its token into both rows (R5); infrastructure errors are waited out, for as long as it takes.
+ * its token into both rows (R5). Infrastructure errors are waited out: for seconds, so that a shard that is down keeps no
+ * place from other moves; behind a fence, where nobody applies the slot, for as long as it takes.
  */
 import { PgError } from '@millrace/postgres';
 import { nextStep, type MoveStep, type MoveView, type SlotSide } from '@millrace/ring';
@@ -13,41 +14,83 @@ import { checkRanges } from './check.ts';
 import { converge } from './converge.ts';
 import { finishFenced } from './finish.ts';
 import { lockIncoming, readCopyState } from './incoming.ts';
-import { RETRY } from './limits.ts';
+import { FAILURES_APART_MS, GIVE_WAY_MS, RETRY } from './limits.ts';
 import { WishChanged, type Mover } from './mover.ts';
 import { hasNotes, hasRows, purgeNotesOf, purgeRows } from './purge.ts';
 import { createReporter, type Reporter } from './report.ts';
-import { claim, lockOwn, lockToken, open, prepare, reactivate, reject } from './side.ts';
+import { claim, claimOn, lockOwn, lockToken, open, prepare, reactivate, reject } from './side.ts';
 import { readSideRow, type SideRow } from './side.sql.ts';
 import { beginCopy, copySnapshot } from './snapshot.ts';
 import { readTables } from './table.sql.ts';
 import { MoveStuck, VerificationFailed, type DriveInput, type DriveResult, type MovePhase, type MoveWish } from './types.ts';
+import { isWeather } from './weather.ts';
 
 export { verifyMove } from './verify.ts';
 
 /**
  * @throws Superseded where another drives the move; VerificationFailed where the copy must not be used: abort it;
- * MoveStuck where an operator must look; the signal's reason.
+ * MoveStuck where an operator must look; weather that lasts; the signal's reason.
  */
 export async function driveMove(input: DriveInput): Promise<DriveResult> {
   const reporter = createReporter(input);
-  let failures = 0;
+  const standing: Standing = { isStalled: false };
+  const patience = createPatience();
   for (;;) {
     input.signal.throwIfAborted();
     try {
-      return await drive(input, reporter, () => (failures = 0));
+      return await drive(input, { reporter, standing, onStep: patience.renew });
     } catch (error) {
       input.signal.throwIfAborted();
       if (error instanceof WishChanged) continue;
       const reason = await confirmed(input, refused(input, error));
       if (!isWeather(reason)) throw reason;
-      failures += 1;
-      const delayMs = backoffMs(failures, RETRY);
-      input.log.warn({ move: input.order.id, slot: input.order.slot, attempt: failures, delayMs, reason: String(reason) }, 'a move waits and tries again');
+      if (reporter.phase() === 'fenced' || mayBeFence(input, reporter, reason)) standing.isStalled = true;
+      const { attempt, isOver } = patience.failed();
       await reporter.insist({ error: String(reason) });
+      if (!standing.isStalled && (isOver || (await input.wish()) === 'pause')) throw reason;
+      const delayMs = backoffMs(attempt, RETRY);
+      input.log.warn({ move: input.order.id, slot: input.order.slot, attempt, delayMs, reason: String(reason) }, 'a move waits and tries again');
       await sleep(delayMs, input.signal);
     }
   }
+}
+
+/** A commit on the source that has no answer, when the fence was near. */
+function mayBeFence({ order, database }: DriveInput, reporter: Reporter, error: unknown): boolean {
+  return error instanceof PgError && error.kind === 'unknown-commit' && error.database === database(order.source).name && reporter.phase() === 'catching_up';
+}
+
+/** What the rows said last. */
+interface Standing {
+  /** The source is fenced, or may be, and no shard applies the slot. */
+  isStalled: boolean;
+}
+
+/** What one attempt hands on to the next. */
+interface Driving {
+  readonly reporter: Reporter;
+  readonly standing: Standing;
+  readonly onStep: () => void;
+}
+
+/** How long attempts may fail one after the other. */
+function createPatience(): { renew(): void; failed(): { readonly attempt: number; readonly isOver: boolean } } {
+  let attempt = 0;
+  let firstAtMs = 0;
+  let lastAtMs = -Infinity;
+  return {
+    renew() {
+      attempt = 0;
+    },
+    failed() {
+      const nowMs = performance.now();
+      if (nowMs - lastAtMs > FAILURES_APART_MS) attempt = 0;
+      if (attempt === 0) firstAtMs = nowMs;
+      attempt += 1;
+      lastAtMs = nowMs;
+      return { attempt, isOver: nowMs - firstAtMs >= GIVE_WAY_MS };
+    },
+  };
 }
 
 /** A mover that slept while another changed both sides has compared what is no copy any more: that is no difference. */
@@ -61,31 +104,55 @@ async function confirmed(input: DriveInput, error: unknown): Promise<unknown> {
   }
 }
 
-async function drive(input: DriveInput, reporter: Reporter, onStep: () => void): Promise<DriveResult> {
+async function drive(input: DriveInput, { reporter, standing, onStep }: Driving): Promise<DriveResult> {
   const { order, database } = input;
   const shards = { source: database(order.source), target: database(order.target) };
   await input.onStep?.('claim');
+  if ((await input.wish()) === 'pause' && (await rests(input, shards.source))) return 'paused';
   await claim(input, shards);
   const tables = await readTables(shards.source, shards.target);
   for (;;) {
     const wish = await input.wish();
     const mover: Mover = { ...input, ...shards, tables, reporter, ...gates(input, wish) };
     const step = await stepOf(input, mover, wish);
+    standing.isStalled = step.isStalled;
     if (wish === 'pause' && mayRest(step)) return 'paused';
-    await reporter.tell(PHASES[step.kind], { error: null });
+    const told = reporter.tell(PHASES[step.kind], { error: null, ...(step.kind === 'publish' ? reporter.supposed() : {}) });
+    told.catch(() => undefined);
+    // A stalled slot does not wait for the control database.
+    if (!step.isStalled) await told;
     await mover.step(step.kind);
     const result = await perform(input, mover, step);
+    // A rejection alone does not end the stall.
+    standing.isStalled = step.isStalled && step.kind === 'reject';
+    await told;
     onStep();
     if (result) return result;
   }
 }
 
+/**
+ * Whether a paused move may be left alone without the target, which may be down: the source has not given the slot up,
+ * and will not by an older mover, or the topology names the target. What cannot be seen from here, the steps tell.
+ */
+async function rests(input: DriveInput, source: Mover['source']): Promise<boolean> {
+  const row = await claimOn(input, source);
+  if (row?.move !== input.order.id) return row?.state === 'ACTIVE';
+  return row.state === 'MOVING' || (row.state === 'MOVED' && (await input.isPublished()));
+}
+
 /** Where a move may be left alone: not between the fence and what follows it, when nobody applies the slot. */
-function mayRest({ kind }: MoveStep): boolean {
+function mayRest({ kind }: NextStep): boolean {
   return ['prepare', 'open', 'copy', 'purge', 'clear'].includes(kind);
 }
 
-const PHASES: Readonly<Record<MoveStep['kind'], MovePhase>> = {
+/** A step that can be done, and whether nobody applies the slot until it is. */
+interface NextStep {
+  readonly kind: Exclude<MoveStep['kind'], 'stuck'>;
+  readonly isStalled: boolean;
+}
+
+const PHASES: Readonly<Record<NextStep['kind'], MovePhase>> = {
   prepare: 'preparing',
   open: 'preparing',
   copy: 'copying',
@@ -97,7 +164,6 @@ const PHASES: Readonly<Record<MoveStep['kind'], MovePhase>> = {
   reactivate: 'aborting',
   clear: 'aborting',
   aborted: 'aborted',
-  stuck: 'planned',
 };
 
 function gates({ wish, signal, onStep }: DriveInput, current: MoveWish): Pick<Mover, 'checkpoint' | 'step'> {
@@ -116,14 +182,20 @@ function gates({ wish, signal, onStep }: DriveInput, current: MoveWish): Pick<Mo
   };
 }
 
-async function stepOf(input: DriveInput, mover: Mover, wish: MoveWish): Promise<MoveStep> {
-  const step = nextStep(await readView(input, mover, wish));
-  if (step.kind !== 'stuck') return step;
+async function stepOf(input: DriveInput, mover: Mover, wish: MoveWish): Promise<NextStep> {
+  const view = await readView(input, mover, wish);
+  const step = nextStep(view);
+  if (step.kind !== 'stuck') return { kind: step.kind, isStalled: isStalled(view) };
   // Both rows are read one after the other: under a fresh claim nobody changes them in between.
   await claim(mover, mover);
-  const again = nextStep(await readView(input, mover, wish));
+  const later = await readView(input, mover, wish);
+  const again = nextStep(later);
   if (again.kind === 'stuck') throw new MoveStuck(mover.order, again.reason);
-  return again;
+  return { kind: again.kind, isStalled: isStalled(later) };
+}
+
+function isStalled({ move, sourceSide, targetSide }: MoveView): boolean {
+  return sourceSide?.state === 'MOVED' && sourceSide.move === move && targetSide?.state !== 'ACTIVE';
 }
 
 async function readView({ isPublished }: DriveInput, mover: Mover, wish: MoveWish): Promise<MoveView> {
@@ -145,8 +217,8 @@ async function leftoversOf(mover: Mover, target: SlotSide | undefined): Promise<
   return (await hasRows(mover, rowsOn)) || (await hasNotes(mover, mover.source));
 }
 
-async function perform({ isPublished, publish }: DriveInput, mover: Mover, step: MoveStep): Promise<DriveResult | undefined> {
-  const { source, target, order } = mover;
+async function perform({ publish }: DriveInput, mover: Mover, step: NextStep): Promise<DriveResult | undefined> {
+  const { source, target } = mover;
   switch (step.kind) {
     case 'prepare':
       await prepare(mover, target, (await sideOf(mover, source)).epoch);
@@ -164,13 +236,13 @@ async function perform({ isPublished, publish }: DriveInput, mover: Mover, step:
       await finishFenced(mover);
       return undefined;
     case 'publish':
-      if (!(await isPublished())) await publish();
+      await publish();
       return undefined;
     case 'purge':
       await purgeSource(mover);
       return undefined;
     case 'reject':
-      await reject(mover, target);
+      await reject(mover, target, (await sideOf(mover, source)).epoch);
       return undefined;
     case 'reactivate':
       await reactivate(mover, source, (await sideOf(mover, target)).epoch + 1n);
@@ -182,8 +254,6 @@ async function perform({ isPublished, publish }: DriveInput, mover: Mover, step:
     case 'aborted':
       await mover.reporter.insist({});
       return step.kind;
-    case 'stuck':
-      throw new MoveStuck(order, step.reason);
   }
 }
 
@@ -229,14 +299,8 @@ async function sideOf({ order }: Mover, database: Mover['source']): Promise<Side
   return must((await database.query<SideRow>(readSideRow(order.slot)))[0], 'the step has seen the row');
 }
 
-/** What may be otherwise in a while. */
-function isWeather(error: unknown): boolean {
-  if (error instanceof PgError) return error.kind === 'infrastructure' || error.kind === 'unknown-commit';
-  return typeof error === 'object' && error !== null && 'retryable' in error && error.retryable === true;
-}
-
-/** Rows of the source that the target refuses cannot be copied, however often it is tried. */
+/** Rows that a shard refuses cannot be copied, however often it is tried. */
 function refused({ order }: DriveInput, error: unknown): unknown {
   if (!(error instanceof PgError) || error.kind !== 'data') return error;
-  return new VerificationFailed(order, `the target refuses rows of the source: ${error.message}`, error);
+  return new VerificationFailed(order, `rows of the slot are refused: ${error.message}`, error);
 }

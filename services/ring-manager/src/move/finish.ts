@@ -6,41 +6,49 @@
  * delta and the tables that are small. Everything else was compared before, and every delta since.
  */
 import { JOURNAL } from '@millrace/slot-processor';
-import type { Tx } from '@millrace/postgres';
+import { PgError, type Tx } from '@millrace/postgres';
+import { must } from '@millrace/write';
 import { mustEqual, sumBoth } from './compare.ts';
 import { applyDelta, type Ends } from './delta.ts';
 import { cursorsOf, lockIncoming, readCopyState, type CopyState } from './incoming.ts';
 import { BY_INDEX_ONLY, CHUNK_TIMEOUT_MS, FENCE_CHECK_ROWS, LOCK_TIMEOUT_MS } from './limits.ts';
-import { OutOfStep, type Mover } from './mover.ts';
+import { OutOfStep, tableOf, type Mover } from './mover.ts';
 import { runRound } from './rounds.ts';
+import { lockPositions } from './side.ts';
 import { changeSideRow, readPositionRows, readSideRow, writePositions, type PositionRow, type SideRow } from './side.sql.ts';
-import { READ, tableOf } from './snapshot.ts';
-import { sumOf, type MoveTable } from './table.sql.ts';
-import { VerificationFailed, type ComparedTable } from './types.ts';
+import { READ } from './snapshot.ts';
+import { countUpTo, sumOf, type MoveTable } from './table.sql.ts';
+import { VerificationFailed, type ComparedTable, type MoveProgress } from './types.ts';
 
 /** What is known of the fence when the last delta begins. */
 export interface Fenced {
   readonly positions: readonly PositionRow[];
-  readonly atMs: number;
-  readonly at: Date;
+  /** When it was committed; undefined where nobody has told. */
+  readonly at: Date | undefined;
 }
 
 /** Brings the last delta and activates the target. `fence` resolves with the positions; undefined gives all up, unchanged. */
 export async function activate(mover: Mover, state: CopyState, fence: () => Promise<Fenced | undefined>): Promise<Fenced | undefined> {
   const write = { lockTimeoutMs: LOCK_TIMEOUT_MS, statementTimeoutMs: CHUNK_TIMEOUT_MS, settings: BY_INDEX_ONLY };
   let compared: readonly ComparedTable[] = [];
-  let endedAtMs = 0;
-  const fenced = await mover.source.transaction(async (source) => {
-    const done = await mover.target.transaction(async (target) => {
-      await Promise.all([lockIncoming(mover, state, target), source.query(readSideRow(mover.order.slot))]);
-      const begun = await fence();
-      if (begun) compared = await takeOver(mover, state, { source, target }, begun.positions);
-      return begun;
-    }, write);
-    endedAtMs = performance.now();
-    return done;
-  }, READ);
-  if (fenced) await tellActivated(mover, state, { tables: compared, stallMs: Math.round(endedAtMs - fenced.atMs), fencedAt: fenced.at });
+  let fenced: Fenced | undefined;
+  let endedAt: Date | undefined;
+  try {
+    await mover.source.transaction(async (source) => {
+      await mover.target.transaction(async (target) => {
+        await Promise.all([lockPositions(mover, mover.target, target), lockIncoming(mover, state, target), source.query(readSideRow(mover.order.slot))]);
+        const small = await smallTables(mover, state, source);
+        fenced = await fence();
+        if (fenced) compared = await takeOver(mover, state, { source, target }, { positions: fenced.positions, small });
+      }, write);
+      endedAt = new Date();
+    }, READ);
+  } catch (error) {
+    // The rows will tell whether the slot is active; nobody else knows when it became so.
+    if (fenced && error instanceof PgError && error.kind === 'unknown-commit') mover.reporter.suppose(activation(state, { fenced, compared, endedAt: endedAt ?? new Date() }));
+    throw error;
+  }
+  if (fenced) await tellActivated(mover, activation(state, { fenced, compared, endedAt: must(endedAt, 'the activation is committed') }));
   return fenced;
 }
 
@@ -50,16 +58,23 @@ export async function finishFenced(mover: Mover): Promise<void> {
   if (!stored || stored.stage.kind !== 'rounds') throw new OutOfStep(`slot ${mover.order.slot} is fenced, but its copy is ${stored?.stage.kind ?? 'not begun'}`);
   const { state } = await runRound(mover, stored, () => mover.step('round'));
   const positions = await mover.source.query<PositionRow>(readPositionRows(mover.order.slot));
-  await activate(mover, state, async () => ({ positions, atMs: performance.now(), at: new Date() }));
+  const at = mover.reporter.fencedAt();
+  await activate(mover, state, async () => ({ positions, at }));
 }
 
-async function takeOver(mover: Mover, state: CopyState, ends: Ends, positions: readonly PositionRow[]): Promise<readonly ComparedTable[]> {
+interface TakeOver {
+  readonly positions: readonly PositionRow[];
+  /** To be compared as a whole. */
+  readonly small: readonly MoveTable[];
+}
+
+async function takeOver(mover: Mover, state: CopyState, ends: Ends, { positions, small }: TakeOver): Promise<readonly ComparedTable[]> {
   const { slot, id: move } = mover.order;
   const to = cursorsOf(positions);
   await applyDelta(mover, ends, { from: state.cursors, to }, { compare: true });
-  const compared = await Promise.all(smallTables(mover, state).map((table) => compareWhole(mover, ends, table)));
+  const compared = await Promise.all(small.map((table) => compareWhole(mover, ends, table)));
   const [row] = await Promise.all([ends.target.query<SideRow>(readSideRow(slot)), nothingAbove(mover, ends.target, positions)]);
-  const epoch = row[0]?.epoch ?? 0n;
+  const { epoch } = must(row[0], 'the target has the row that this transaction has locked');
   await Promise.all([
     ends.target.query(writePositions(slot, positions)),
     ends.target.query({ name: 'move-incoming-end', text: 'delete from incoming where slot = $1', values: [slot] }),
@@ -69,11 +84,17 @@ async function takeOver(mover: Mover, state: CopyState, ends: Ends, positions: r
   return [...state.compared.filter(({ table }) => !compared.some((other) => other.table === table)), ...compared];
 }
 
-/** The smallest tables, as many as can be read whole inside the fence. */
-function smallTables(mover: Mover, { compared }: CopyState): readonly MoveTable[] {
-  const bySize = [...compared].sort((a, b) => Number(a.rows) - Number(b.rows));
+/** The smallest tables, as many as can be read whole inside the fence. Asked just before it: since they were compared they may have grown. */
+async function smallTables(mover: Mover, { compared }: CopyState, source: Tx): Promise<readonly MoveTable[]> {
+  const wereSmall = compared.filter(({ rows }) => BigInt(rows) <= FENCE_CHECK_ROWS).map(({ table }) => tableOf(mover, table));
+  const counted = await Promise.all(wereSmall.map(async (table) => ({ table, rows: await rowsOf(mover, source, table) })));
   let rows = 0;
-  return bySize.filter((table) => (rows += Number(table.rows)) <= FENCE_CHECK_ROWS).map(({ table }) => tableOf(mover, table));
+  return counted.toSorted((a, b) => a.rows - b.rows).filter((table) => (rows += table.rows) <= FENCE_CHECK_ROWS).map(({ table }) => table);
+}
+
+async function rowsOf({ order }: Mover, source: Tx, table: MoveTable): Promise<number> {
+  const [count] = await source.query<{ rows: bigint }>(countUpTo(table, order.slot, FENCE_CHECK_ROWS + 1));
+  return Number(must(count, 'an aggregate has one row').rows);
 }
 
 async function compareWhole(mover: Mover, ends: Ends, table: MoveTable): Promise<ComparedTable> {
@@ -96,8 +117,14 @@ async function nothingAbove(mover: Mover, target: Tx, positions: readonly Positi
   throw new VerificationFailed(order, `table ${JOURNAL.name}: ${order.target} has a row of stream ${row.stream} at offset ${row.offset}, where ${order.source} has applied nothing yet`);
 }
 
-async function tellActivated({ order, log, reporter }: Mover, { rows, bytes, rounds }: CopyState, told: { readonly stallMs: number; readonly fencedAt: Date; readonly tables: readonly ComparedTable[] }): Promise<void> {
-  const { stallMs, tables } = told;
+/** What is told of an activation. The stall is by the movers' clocks, where one has fenced and another activated. */
+function activation({ rows, bytes, rounds }: CopyState, { fenced: { at }, compared, endedAt }: { readonly fenced: Fenced; readonly compared: readonly ComparedTable[]; readonly endedAt: Date }): Partial<MoveProgress> {
+  const stall = at === undefined ? {} : { fencedAt: at.toISOString(), stallMs: Math.max(0, endedAt.getTime() - at.getTime()) };
+  return { rows, bytes, rounds, tables: compared, ...stall, activatedAt: endedAt.toISOString() };
+}
+
+async function tellActivated({ order, log, reporter }: Mover, told: Partial<MoveProgress>): Promise<void> {
+  const { rows, rounds, stallMs } = told;
   log.info({ move: order.id, slot: order.slot, source: order.source, target: order.target, stallMs, rows, rounds }, 'the slot is active on its new shard');
-  await reporter.tell('activated', { rows, bytes, rounds, tables, stallMs, fencedAt: told.fencedAt.toISOString(), activatedAt: new Date().toISOString() });
+  await reporter.tell('activated', told);
 }

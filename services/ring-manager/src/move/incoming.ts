@@ -60,7 +60,7 @@ export async function readCopyState({ target, order }: Pick<Mover, 'target' | 'o
 }
 
 async function readProgress(on: Pick<Tx, 'query'>, slot: number): Promise<unknown> {
-  const rows = await on.query<{ progress: unknown }>({ name: 'move-progress', text: 'select progress from incoming where slot = $1', values: [slot] });
+  const rows = await on.query<{ progress: unknown }>({ name: 'incoming-progress', text: 'select progress from incoming where slot = $1', values: [slot] });
   return rows[0]?.progress;
 }
 
@@ -73,7 +73,7 @@ export async function goOn(mover: Mover, before: CopyState | undefined, work: (t
     async (tx) => {
       await lockIncoming(mover, before, tx);
       const next = { ...(await work(tx)), version: (before?.version ?? 0) + 1 };
-      await tx.query({ name: 'move-progress-write', text: 'update incoming set progress = $2 where slot = $1', values: [mover.order.slot, toJson(next)] });
+      await tx.query({ name: 'incoming-progress-write', text: 'update incoming set progress = $2 where slot = $1', values: [mover.order.slot, toJson(next)] });
       return next;
     },
     { lockTimeoutMs: LOCK_TIMEOUT_MS, statementTimeoutMs: CHUNK_TIMEOUT_MS, settings: BY_INDEX_ONLY },

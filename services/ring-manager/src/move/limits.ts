@@ -56,8 +56,14 @@ export const STALLED_MS = 5_000;
 export const LOCK_TIMEOUT_MS = 15_000;
 /** A chunk's statements, which a slow other side may hold up. */
 export const CHUNK_TIMEOUT_MS = 60_000;
-/** Infrastructure errors are retried for ever, with full jitter up to this. */
-export const RETRY = { baseMs: 50, maxMs: 5_000 } as const;
+/** A mover that sleeps while it holds positions holds up every slot of its shard: the server ends such a transaction. */
+export const HOLDING_IDLE_MS = 2_000;
+/** Between two attempts of a mover while a shard does not answer, with full jitter: a slot behind its fence waits no longer for the next. */
+export const RETRY = { baseMs: 50, maxMs: 1_000 } as const;
+/** A mover whose attempts have failed for so long gives its place to another move; not behind a fence. */
+export const GIVE_WAY_MS = 5_000;
+/** Failures that lie further apart have nothing to do with each other. */
+export const FAILURES_APART_MS = 120_000;
 export const REPORT_INTERVAL_MS = 500;
 /** Connections that one move uses at once on a shard. */
 export const CONNECTIONS_PER_MOVE = 3;
@@ -82,6 +88,7 @@ export const BY_INDEX_ONLY = {
 } as const;
 
 assert(STALLED_MS < LOCK_TIMEOUT_MS, 'stalled sessions are ended before the wait for their locks is');
+assert(CHUNK_TIMEOUT_MS < FAILURES_APART_MS, 'two attempts that each last as long as a statement may are of one trouble');
 assert(LOCK_TIMEOUT_MS < CHUNK_TIMEOUT_MS, 'waiting for a lock ends before the statement does');
 assert(CHUNK_ROWS_MIN <= CHUNK_ROWS_FIRST && CHUNK_ROWS_FIRST <= CHUNK_ROWS_MAX, 'the first chunk is within the bounds');
 assert(FENCE_SHARE + HOLD_SHARE <= 1, 'a hold and a last delta fit the stall budget');

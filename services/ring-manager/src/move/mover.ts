@@ -1,6 +1,7 @@
 /** What every part of one move works with. */
 import type { Database } from '@millrace/postgres';
 import type { Log } from '@millrace/runtime';
+import { must } from '@millrace/write';
 import type { MoveTable } from './table.sql.ts';
 import type { MoveOrder, MoveWish, Pace } from './types.ts';
 import type { Reporter } from './report.ts';
@@ -21,6 +22,10 @@ export interface Mover {
   checkpoint(step: string): Promise<void>;
   /** The same without asking for the wish: between fence and activation nothing may turn it back for a pause. */
   step(step: string): Promise<void>;
+}
+
+export function tableOf({ tables }: Pick<Mover, 'tables'>, name: string): MoveTable {
+  return must(tables.find((table) => table.name === name), `table ${name} belongs to a slot`);
 }
 
 /** The operator wants something else of the move now. */

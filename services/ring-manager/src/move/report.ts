@@ -1,6 +1,5 @@
 /** What the mover tells of the move: every change of phase, and progress about twice a second. */
 import { PgError } from '@millrace/postgres';
-import type { Log } from '@millrace/runtime';
 import { REPORT_INTERVAL_MS } from './limits.ts';
 import type { DriveInput, MovePhase, MoveProgress } from './types.ts';
 
@@ -9,10 +8,19 @@ export interface Reporter {
   tell(phase: MovePhase, progress?: Partial<MoveProgress>): Promise<void>;
   /** Tells at once: the last word, or an error. @throws Superseded */
   insist(progress: Partial<MoveProgress>): Promise<void>;
+  phase(): MovePhase;
+  /** When the source was fenced, by this mover or by one before it that has told. */
+  fencedAt(): Date | undefined;
+  /** What is to be told where a commit without an answer is found to have happened. */
+  suppose(progress: Partial<MoveProgress>): void;
+  supposed(): Partial<MoveProgress>;
 }
 
-export function createReporter({ report, log }: { readonly report: DriveInput['report']; readonly log: Log }): Reporter {
-  let phase: MovePhase = 'planned';
+/** Begins with what is stored of the move: a mover that takes over never falls back behind it. */
+export function createReporter({ report, log, phase: storedPhase, progress: stored }: Pick<DriveInput, 'report' | 'log' | 'phase' | 'progress'>): Reporter {
+  let phase = storedPhase;
+  let fencedAt = stored.fencedAt;
+  let supposed: Partial<MoveProgress> = {};
   let told: MovePhase | undefined;
   let toldAtMs = 0;
   let pending: Partial<MoveProgress> = {};
@@ -36,11 +44,18 @@ export function createReporter({ report, log }: { readonly report: DriveInput['r
     async tell(next, progress = {}) {
       phase = next;
       pending = { ...pending, ...progress };
+      fencedAt = progress.fencedAt ?? fencedAt;
       if (told !== phase || performance.now() - toldAtMs >= REPORT_INTERVAL_MS) await send();
     },
     async insist(progress) {
       pending = { ...pending, ...progress };
       await send();
     },
+    phase: () => phase,
+    fencedAt: () => (fencedAt === undefined ? undefined : new Date(fencedAt)),
+    suppose(progress) {
+      supposed = progress;
+    },
+    supposed: () => supposed,
   };
 }

@@ -8,7 +8,7 @@ import type { Database, Sql, Tx } from '@millrace/postgres';
 import type { SlotState } from '@millrace/ring';
 import { must } from '@millrace/write';
 import { evictBlockers, type Evicted } from './evict.sql.ts';
-import { LOCK_TIMEOUT_MS, STALLED_MS } from './limits.ts';
+import { HOLDING_IDLE_MS, LOCK_TIMEOUT_MS, STALLED_MS } from './limits.ts';
 import { OutOfStep, type Mover } from './mover.ts';
 import { addSideRow, changeSideRow, lockPositionRows, lockSideRow, writeToken, type PositionRow, type SideRow } from './side.sql.ts';
 import { Superseded } from './types.ts';
@@ -21,14 +21,19 @@ export type Driver = Pick<Mover, 'order' | 'token' | 'log'>;
  * A target that never had the slot gets a row for it, so that a late prepare finds the token too. @throws Superseded
  */
 export async function claim(mover: Driver, { source, target }: { readonly source: Database; readonly target: Database }): Promise<void> {
+  await claimOn(mover, target, [addSideRow(mover.order.slot)]);
+  await claimOn(mover, source);
+}
+
+/** The same on one shard; what its row says, where it has one. @throws Superseded */
+export async function claimOn(mover: Driver, database: Database, first: readonly Sql[] = []): Promise<SideRow | undefined> {
   const { slot } = mover.order;
-  for (const database of [target, source]) {
-    await changing(database, async (tx) => {
-      const row = await lockRow(mover, database, tx, database === target ? [addSideRow(slot)] : []);
-      if (row && row.token > mover.token) throw new Superseded(`slot ${slot} on ${database.name} has token ${row.token}, above ${mover.token}`);
-      if (row && row.token !== mover.token) await tx.query(writeToken(slot, mover.token));
-    });
-  }
+  return changing(database, async (tx) => {
+    const row = await lockRow(mover, database, tx, first);
+    if (row && row.token > mover.token) throw new Superseded(`slot ${slot} on ${database.name} has token ${row.token}, above ${mover.token}`);
+    if (row && row.token !== mover.token) await tx.query(writeToken(slot, mover.token));
+    return row;
+  });
 }
 
 /** The target begins to take the slot in: its row becomes INCOMING, with an empty record of how far the copy is. */
@@ -37,7 +42,7 @@ export async function prepare(mover: Driver, target: Database, sourceEpoch: bigi
   await changing(target, async (tx) => {
     const row = await lockToken(mover, target, tx);
     if (row.state === 'INCOMING' && row.move === move) return;
-    if (row.state !== 'MOVED' && row.state !== 'ABORTED') throw new OutOfStep(`slot ${slot} on ${target.name} is ${row.state} by move ${row.move}`);
+    if (!isOfEarlier(row, move)) throw new OutOfStep(`slot ${slot} on ${target.name} is ${row.state} by move ${row.move}`);
     void tx.query(changeSideRow(slot, { state: 'INCOMING', epoch: sourceEpoch + 1n, movedTo: null, move, token: mover.token }));
     await tx.query({ text: `insert into incoming (slot, progress) values ($1, '{}') on conflict (slot) do update set progress = '{}'`, values: [slot] });
   });
@@ -71,12 +76,14 @@ export async function fence(mover: Driver, source: Database, fits: (positions: r
   });
 }
 
-/** The target gives up what it took in; the copy is never used. */
-export async function reject(mover: Driver, target: Database): Promise<void> {
+/** The target gives up what it took in, or has lost with its disk; the copy is never used. */
+export async function reject(mover: Driver, target: Database, sourceEpoch: bigint): Promise<void> {
   const { id: move, slot } = mover.order;
   await changing(target, async (tx) => {
-    const row = await lockOwn(mover, target, tx, ['INCOMING', 'ABORTED']);
-    void tx.query(changeSideRow(slot, { state: 'ABORTED', epoch: row.epoch, movedTo: null, move, token: mover.token }));
+    const row = await lockToken(mover, target, tx);
+    const isLost = isOfEarlier(row, move);
+    if (!isLost) mustBe(mover, target, row, ['INCOMING', 'ABORTED']);
+    void tx.query(changeSideRow(slot, { state: 'ABORTED', epoch: isLost ? sourceEpoch + 1n : row.epoch, movedTo: null, move, token: mover.token }));
     await tx.query({ text: 'delete from incoming where slot = $1', values: [slot] });
   });
 }
@@ -94,22 +101,32 @@ export async function reactivate(mover: Driver, source: Database, epoch: bigint)
 /** R5: locks the slot's row and finds this move and this token in it. @throws Superseded; OutOfStep where its state is another */
 export async function lockOwn(mover: Driver, database: Database, tx: Tx, states: readonly SlotState[]): Promise<SideRow> {
   const row = await lockToken(mover, database, tx);
-  const { id, slot } = mover.order;
-  // With its own token nobody but this mover has changed the row: an attempt whose commit it did not learn of.
-  if (row.move !== id || !states.includes(row.state)) throw new OutOfStep(`slot ${slot} on ${database.name} is ${row.state} by move ${row.move}`);
+  mustBe(mover, database, row, states);
   return row;
 }
 
-/** R5: locks the slot's row and finds this token in it, whatever else it says. @throws Superseded */
-export async function lockToken(mover: Driver, database: Database, tx: Tx): Promise<SideRow> {
-  const row = await lockRow(mover, database, tx);
-  if (row?.token !== mover.token) throw new Superseded(`slot ${mover.order.slot} on ${database.name} has token ${row?.token}, not ${mover.token}`);
-  return must(row, 'a row with a token is there');
+/** With its own token nobody but this mover has changed the row: an attempt whose commit it did not learn of. @throws OutOfStep */
+function mustBe({ order: { id, slot } }: Driver, database: Database, row: SideRow, states: readonly SlotState[]): void {
+  if (row.move !== id || !states.includes(row.state)) throw new OutOfStep(`slot ${slot} on ${database.name} is ${row.state} by move ${row.move}`);
 }
 
-/** A transaction that waits for locks longer than whoever holds them may sleep. */
+/** No move has the row now, and none that is later than this one has had it. */
+function isOfEarlier({ state, move }: SideRow, id: bigint): boolean {
+  return (state === 'MOVED' || state === 'ABORTED') && (move === null || move < id);
+}
+
+/** R5: locks the slot's row and finds this token in it, whatever else it says. @throws Superseded; OutOfStep where the shard has lost what the claim wrote */
+export async function lockToken(mover: Driver, database: Database, tx: Tx): Promise<SideRow> {
+  const row = await lockRow(mover, database, tx);
+  const { slot } = mover.order;
+  if (!row || row.token < mover.token) throw new OutOfStep(`slot ${slot} on ${database.name} has ${row ? `token ${row.token}` : 'no row'} after a claim with token ${mover.token}`);
+  if (row.token > mover.token) throw new Superseded(`slot ${slot} on ${database.name} has token ${row.token}, not ${mover.token}`);
+  return row;
+}
+
+/** A transaction that waits for locks longer than whoever holds them may sleep, and may not sleep itself. */
 export function changing<T>(database: Database, work: (tx: Tx) => Promise<T>): Promise<T> {
-  return database.transaction(work, { lockTimeoutMs: LOCK_TIMEOUT_MS });
+  return database.transaction(work, { lockTimeoutMs: LOCK_TIMEOUT_MS, settings: { idle_in_transaction_session_timeout: String(HOLDING_IDLE_MS) } });
 }
 
 /** What is asked `first` may wait for the row as well: an insert beside one that is being changed does. */
@@ -121,7 +138,8 @@ async function lockRow(mover: Driver, database: Database, tx: Tx, first: readonl
   return rows[0];
 }
 
-function lockPositions(mover: Driver, database: Database, tx: Tx): Promise<readonly PositionRow[]> {
+/** Before the slot's row, wherever both are locked. */
+export function lockPositions(mover: Driver, database: Database, tx: Tx): Promise<readonly PositionRow[]> {
   return waking(mover, database, tx, () => tx.query<PositionRow>(lockPositionRows(mover.order.slot)));
 }
 

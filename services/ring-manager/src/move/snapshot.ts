@@ -9,7 +9,7 @@ import { must } from '@millrace/write';
 import { createCounter } from './delta.ts';
 import { cursorsOf, goOn, STREAMS, type CopyState, type Cursors, type Stage } from './incoming.ts';
 import { BY_INDEX_ONLY, CHUNK_BYTES, CHUNK_ROWS_FIRST, CHUNK_ROWS_MAX, CHUNK_ROWS_MIN, CHUNK_TIMEOUT_MS } from './limits.ts';
-import type { Mover } from './mover.ts';
+import { tableOf, type Mover } from './mover.ts';
 import { probe } from './probe.ts';
 import { readPositionRows, type PositionRow } from './side.sql.ts';
 import { boundOf, copyOutSql, within, type Key, type KeyRange, type MoveTable } from './table.sql.ts';
@@ -55,10 +55,6 @@ export async function endOf(mover: Mover, table: MoveTable, { after, rows, limit
 export function partOf(table: MoveTable, range: KeyRange, limits: Cursors): string {
   if (table.name !== JOURNAL.name) return within(table, range);
   return `${within(table, range)} and (${STREAMS.map((stream) => `t.stream = '${stream}' and t."offset" < ${limits[stream]}`).join(' or ')})`;
-}
-
-export function tableOf({ tables }: Pick<Mover, 'tables'>, name: string): MoveTable {
-  return must(tables.find((table) => table.name === name), `table ${name} belongs to a slot`);
 }
 
 export function firstTable({ tables }: Pick<Mover, 'tables'>): MoveTable {

@@ -32,7 +32,7 @@ export interface Sum {
   readonly checksum: bigint;
 }
 
-interface SumRow {
+export interface SumRow {
   readonly rows: bigint;
   readonly checksum: string;
 }
@@ -108,6 +108,11 @@ export function sumOf(table: MoveTable, slot: Slot, where: string): Sql {
 /** The same of those of some keys that exist and fulfil a condition. */
 export function sumOfKeys(table: MoveTable, slot: Slot, keys: readonly Key[], where = 'true'): Sql {
   return { text: `select ${sums(table)} from ${byKeys(table, '$1', arrayParameters(table))} where ${where}`, values: [slot, ...keyArrays(table, keys)] };
+}
+
+/** How many rows the slot has in a table, counted no further than `rowsMax`. */
+export function countUpTo(table: MoveTable, slot: Slot, rowsMax: number): Sql {
+  return { text: `select count(*) as rows from (select from ${sqlName(table.name)} t where t.slot = $1 limit $2) few`, values: [slot, rowsMax] };
 }
 
 export function deleteKeys(table: MoveTable, slot: Slot, keys: readonly Key[]): Sql {

@@ -39,9 +39,9 @@ export interface MoveProgress {
   readonly bytes: number;
   readonly rounds: number;
   readonly bytesPerSecond: number;
-  /** From the commit of the fence to the commit of the activation, by the mover's clock. */
+  /** From the commit of the fence to the commit of the activation, by the movers' clocks. */
   readonly stallMs: number;
-  /** How long the fence waited for the locks of the positions: applying went on meanwhile, in the turn that held them. */
+  /** From the decision to fence until the positions were locked: applying went on meanwhile. */
   readonly fenceWaitMs: number;
   readonly fencedAt: string;
   readonly activatedAt: string;
@@ -51,7 +51,6 @@ export interface MoveProgress {
   readonly purged: number;
   /** Why the mover waits, or why the move was turned back; null once that is over. */
   readonly error: string | null;
-  readonly reason: string;
 }
 
 /** Rows of a table when both sides were compared: all of them, or in ranges one after the other. */
@@ -77,6 +76,9 @@ export interface DriveInput {
   readonly order: MoveOrder;
   /** The fencing token: the lease's. */
   readonly token: bigint;
+  /** As they are stored. */
+  readonly phase: MovePhase;
+  readonly progress: Partial<MoveProgress>;
   /** Of the owner's role. */
   readonly database: (shard: ShardId) => Database;
   /** Asked between steps and between chunks: cheap, and at most 500 ms old. */

@@ -24,6 +24,8 @@ export function planOf(facts: Partial<Plan> = {}): Plan {
       { shard: 'c', weight: 1, before: 0, after: 10 },
     ],
     balance: 1.031,
+    bound: 1.031,
+    note: undefined,
     estimate: { seconds: 12, stall_ms: 60, rows: sum('rows'), bytes: sum('bytes') },
     progress: { moves: moves.length, done: 0, aborted: 0, rows: 0, bytes: 0 },
     created_at: at(0),

@@ -17,6 +17,8 @@ export interface FakeRing {
   fail: { times: number; readonly status: number; readonly body: unknown } | undefined;
   /** Plans do not end by themselves. */
   held: boolean;
+  /** Plans end aborted. */
+  turned: boolean;
   /** The next start takes place, and its answer is lost; so with the next removal. */
   lossy: boolean;
   /** No shard has an address. */
@@ -36,7 +38,7 @@ const refusal = (status: number, code: string): Answer => ({ status, body: { tit
 export async function startFakeRing(shards: readonly string[]): Promise<FakeRing> {
   const members: Member[] = shards.map((shard) => ({ shard, state: 'active', weight: 1, slots: 32 }));
   const moves = new Map<string, readonly Move[]>();
-  const ring = { url: '', members, postgres: [...shards], plans: [] as Plan[], fail: undefined as FakeRing['fail'], held: false, lossy: false, unknown: false };
+  const ring = { url: '', members, postgres: [...shards], plans: [] as Plan[], fail: undefined as FakeRing['fail'], held: false, turned: false, lossy: false, unknown: false };
 
   const apply = ({ shard, weight, state }: MemberChange): void => {
     const before = members.find((member) => member.shard === shard);
@@ -91,15 +93,16 @@ export async function startFakeRing(shards: readonly string[]): Promise<FakeRing
       case 'GET plans':
         return { status: 200, body: { plans: ring.plans.toReversed().map(({ moves: _, ...rest }) => rest) } };
       case 'POST plans':
-        if (ring.unknown) return refusal(404, 'unknown_shard');
         return { status: 201, body: propose((body['changes'] ?? []) as MemberChange[]) };
       case 'POST plans/id/start':
+        if (ring.unknown) return refusal(404, 'unknown_shard');
         return plan === undefined ? refusal(404, 'unknown_plan') : lost({ status: 202, body: start(plan) });
       case 'POST plans/id/pause':
         return plan === undefined ? refusal(404, 'unknown_plan') : { status: 202, body: turn(plan, 'paused') };
       case 'GET plans/id':
         if (plan === undefined) return refusal(404, 'unknown_plan');
-        if (plan.state === 'running' && !ring.held) end(plan);
+        if (plan.state === 'running' && ring.turned) turn(plan, 'aborted');
+        else if (plan.state === 'running' && !ring.held) end(plan);
         return { status: 200, body: plan };
       case 'GET moves':
         return { status: 200, body: { moves: moves.get(url.searchParams.get('plan') ?? '') ?? [] } };

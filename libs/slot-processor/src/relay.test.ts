@@ -1,0 +1,77 @@
+import { describe, expect, test } from '@jest/globals';
+import type { Lanes } from '@millrace/kafka';
+import type { Database, Sql } from '@millrace/postgres';
+import { must, type Offset, type ShardId, type Slot } from '@millrace/write';
+import type { SlotResult } from './admit.ts';
+import type { ProcessorMetrics } from './metrics.ts';
+import { createRelay } from './relay.ts';
+import type { TurnResult } from './turn.ts';
+
+const slot = 0 as Slot;
+const offset = (at: bigint): Offset => at as Offset;
+
+/** A relay whose journal has no rows and answers when told; what it saved. */
+function relay() {
+  const saved: Sql[] = [];
+  const answers: (() => void)[] = [];
+  const database: Partial<Database> = {
+    query<R>(sql: Sql) {
+      if (!sql.text.includes('from journal')) saved.push(sql);
+      return new Promise<readonly R[]>((resolve) => (sql.text.includes('from journal') ? answers.push(() => resolve([])) : resolve([])));
+    },
+  };
+  const metrics: Partial<ProcessorMetrics> = { relayWaits: () => undefined, relayed: () => undefined };
+  const { signal } = new AbortController();
+  const made = createRelay({
+    shard: 'a' as ShardId,
+    stream: 'writes',
+    slots: 1,
+    database: database as Database,
+    publishers: { outcomes: {} as Lanes, streams: new Map() },
+    metrics: metrics as ProcessorMetrics,
+    signal,
+    onBug: (error) => {
+      throw error;
+    },
+  });
+  const add = (result: SlotResult): void => made.add({ slots: [result], journal: [], duplicates: 0, parked: 0, records: 0 } satisfies TurnResult);
+  return { ...made, add, saved, answer: () => must(answers.shift(), 'a question to the journal')() };
+}
+
+const applied: SlotResult = { kind: 'applied', slot, before: offset(5n), relayed: offset(3n), next: offset(5n) };
+const elsewhere: SlotResult = { kind: 'elsewhere', slot, movedTo: 'b' as ShardId };
+
+describe('the relay position of a slot', () => {
+  test('is told and saved once its events are out', async () => {
+    const at = relay();
+    at.add(applied);
+    await Promise.resolve();
+    at.answer();
+    await at.drain();
+    expect(at.relayedOf(slot)).toBe(5n);
+    await at.save();
+    expect(at.saved).toHaveLength(1);
+  });
+
+  test('that left before it was saved is another shard’s to save', async () => {
+    const at = relay();
+    at.add(applied);
+    await Promise.resolve();
+    at.answer();
+    await at.drain();
+    at.add(elsewhere);
+    await at.save();
+    expect([at.saved.length, at.relayedOf(slot)]).toEqual([0, 0n]);
+  });
+
+  test('that left while its events were on their way is neither told nor saved', async () => {
+    const at = relay();
+    at.add(applied);
+    await Promise.resolve();
+    at.add(elsewhere);
+    at.answer();
+    await at.drain();
+    await at.save();
+    expect([at.saved.length, at.relayedOf(slot)]).toEqual([0, 0n]);
+  });
+});
