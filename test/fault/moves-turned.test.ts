@@ -113,6 +113,43 @@ test('a move that is paused past its fence is finished first, so that its slot i
   });
 }, 300_000);
 
+test('between fence and activation a write is acked, and what asks for it waits; before the topology names the new owner it is read there', async () => {
+  await survives('read', async () => {
+    const slot = await slotOn('b');
+    const account = accountIn(slot, 'read');
+    const deposit = async (id: string): Promise<string> => {
+      const { status, body } = await cluster.call('POST', `/v1/accounts/${account}/deposits`, { body: { amount: '1', currency: 'JPY' }, idempotencyKey: id });
+      expect(status).toBe(202);
+      return String(body['receipt']);
+    };
+    /** The first answer that is no 503: a slow machine may need more than one wait. */
+    const read = (query: string) => until(`account ${account} is read`, () => cluster.call('GET', `/v1/accounts/${account}${query}`).then((answer) => (answer.status === 503 ? undefined : answer)));
+    await cluster.call('POST', '/v1/accounts', { body: { account, currency: 'JPY' }, idempotencyKey: `open-${account}` });
+    expect(await read(`?after=${await deposit('before')}`)).toMatchObject({ status: 200, body: { balance: '1' } });
+
+    const ends = { slot, source: 'b', target: 'a' };
+    const [fenced, activated] = [await holdAt(cluster, 'fenced', ends), await holdAt(cluster, 'activated', ends)];
+    const move = await cluster.ring.move(slot, 'a');
+    await fenced.reached();
+    const receipt = await deposit('between');
+    const asked = [read(`?after=${receipt}`), read('')];
+    expect(await statesOf(cluster, slot)).toEqual({ a: 'INCOMING', b: 'MOVED' });
+    await fenced.open();
+    await activated.reached();
+    expect(await asked[0]).toMatchObject({ status: 200, body: { balance: '2' } });
+    expect(['1', '2']).toContain((await asked[1])?.body['balance']);
+    // The rows that the source still has are older; the topology still names it.
+    const last = await deposit('after');
+    expect(await read(`?after=${last}`)).toMatchObject({ status: 200, body: { balance: '3' } });
+    expect(await read('')).toMatchObject({ status: 200, body: { balance: '3' } });
+    expect((await cluster.call('GET', `/v1/writes/${last}`)).body).toMatchObject({ status: 'applied' });
+    expect(await cluster.ring.slotsOf('b')).toContain(slot);
+    await activated.open();
+    await cluster.ring.untilMove(move, 'done');
+    expect(await read('')).toMatchObject({ status: 200, body: { balance: '3' } });
+  });
+}, 300_000);
+
 describe('a slot with a parked key', () => {
   const keyOf = (account: string): string => `demo/${account}`;
   const raw = (account: string, value: string) => lanes.send({ slot: cluster.slotOf(account), key: keyOf(account), value });

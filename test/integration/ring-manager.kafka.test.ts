@@ -187,8 +187,8 @@ test('a member that does not answer keeps no ring-manager from starting; it is p
   writeShards({ a: urlOf('shard_a'), b: urlOf('shard_b'), c: 'postgres://nobody@127.0.0.1:1/none' });
   await manager.service.start();
   expect((await manager.call('GET', '/v1/shards')).status).toBe(200);
-  // What needs the shard says so.
-  expect((await manager.call('POST', '/v1/plans', {})).json).toMatchObject({ code: 'shard_unavailable' });
+  // What needs the shard says so; a plan by slots does not.
+  expect((await manager.call('POST', '/v1/plans', { by: 'bytes' })).json).toMatchObject({ code: 'shard_unavailable' });
   writeShards({ a: urlOf('shard_a'), b: urlOf('shard_b'), c: urlOf('shard_c') });
   await until('it is prepared', async () => (await databases.get('shard_c')!.query<{ may: boolean }>({ text: `select has_table_privilege('millrace_reader', 'account', 'select') as may` }))[0]?.may);
 });
