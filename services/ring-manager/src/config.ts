@@ -13,7 +13,7 @@ const schema = z
     REPLICATION_FACTOR: setting.integer(1, 9).default(1),
     MIN_INSYNC: setting.integer(1, 9).default(1),
     MOVES_PER_PAIR: setting.integer(1, 64).default(1),
-    MOVES_MAX: setting.integer(1, 64).default(4),
+    MOVES_MAX: setting.integer(1, 64).default(8),
     MOVE_BYTES_PER_SECOND: setting.integer(65_536, 10_000_000_000).default(100000000),
     STALL_BUDGET_MS: setting.integer(10, 10_000).default(250),
     ADMIN_HOST: setting.text().default('127.0.0.1'),
