@@ -378,7 +378,7 @@ describe('a move', () => {
 
 test('a slot that is written faster than its target can take it moves all the same', async () => {
   const traffic = await loaded();
-  await shards.b.query({ text: `create function crawl() returns trigger language plpgsql as 'begin perform pg_sleep(0.001); return new; end'; create trigger crawl before insert on journal for each row execute function crawl()` });
+  await shards.b.query({ text: `create function crawl() returns trigger language plpgsql as 'begin perform pg_sleep(0.0003); return new; end'; create trigger crawl before insert on journal for each row execute function crawl()` });
   traffic.start();
   let held = 0;
   const onStep = async (name: string): Promise<void> => {

@@ -134,7 +134,7 @@ export async function startTestCluster(options: Omit<LocalClusterOptions, 'dir'>
       };
     },
     async verify(acked) {
-      for (const database of shardIds().map(shard)) await until(`shard ${database.name} answers`, () => database.query({ text: 'select 1' }).catch(() => undefined));
+      for (const database of [control, ...shardIds().map(shard)]) await until(`database ${database.name} answers`, () => database.query({ text: 'select 1' }).catch(() => undefined));
       return verifyLedger({
         kafka,
         topicPrefix: local.file.topicPrefix,

@@ -12,6 +12,7 @@ import { goOn, type CopyState, type Stage } from './incoming.ts';
 import { CHECK_KEYS_MAX, CHECK_RANGE_MS, CHECK_ROUND_MS_MAX, CHECK_ROWS_FIRST, CHECK_ROWS_MAX, CHECK_ROWS_MIN, SHRINK_SHARE } from './limits.ts';
 import { tableOf, type Mover } from './mover.ts';
 import { notedSince } from './notes.sql.ts';
+import { restAfter } from './rest.ts';
 import { runRound } from './rounds.ts';
 import { endOf, partOf, READ, SNAPSHOT, tableAfter } from './snapshot.ts';
 import { minus, NO_ROWS, plus, sumOf, sumOfKeys, textOfRange, type Key, type KeyRange, type MoveTable, type Sum } from './table.sql.ts';
@@ -25,7 +26,7 @@ export async function checkRanges(mover: Mover, begun: CopyState, brake: Brake):
   let lastMs = Infinity;
   while (state.stage.kind === 'check') {
     brake.check();
-    const round = await runRound(mover, state, () => mover.checkpoint('round'));
+    const round = await runRound(mover, state, { pass: () => mover.checkpoint('round'), outrun: brake.harder });
     await mover.checkpoint('check');
     const startedAtMs = performance.now();
     state = await checkRange(mover, round.state, round.state.stage as Checking, rows);
@@ -33,8 +34,11 @@ export async function checkRanges(mover: Mover, begun: CopyState, brake: Brake):
     const outrun = round.ms > CHECK_ROUND_MS_MAX && round.ms > lastMs * SHRINK_SHARE;
     if (outrun || state === round.state) brake.harder(round.ms / lastMs);
     lastMs = round.ms;
-    rows = adapted(rows, performance.now() - startedAtMs);
+    const workedMs = performance.now() - startedAtMs;
+    rows = adapted(rows, workedMs);
     await mover.reporter.tell('checking', { rows: state.rows, bytes: state.bytes, rounds: state.rounds, tables: state.compared });
+    // A rest would only let it run further ahead.
+    if (brake.level() === 0) await restAfter(mover, workedMs);
   }
   return state;
 }

@@ -13,7 +13,7 @@ export async function converge(mover: Mover, checked: CopyState, brake: Brake): 
   for (let state = checked; ; ) {
     brake.check();
     await mover.checkpoint('round');
-    const round = await runRound(mover, state, () => mover.checkpoint('round'));
+    const round = await runRound(mover, state, { pass: () => mover.checkpoint('round'), outrun: brake.harder });
     state = round.state;
     rounds = [...rounds, round].slice(-ROUNDS_KEPT);
     await mover.reporter.tell('catching_up', { rows: state.rows, bytes: state.bytes, rounds: state.rounds });

@@ -56,7 +56,7 @@ export async function activate(mover: Mover, state: CopyState, fence: () => Prom
 export async function finishFenced(mover: Mover): Promise<void> {
   const stored = await readCopyState(mover);
   if (!stored || stored.stage.kind !== 'rounds') throw new OutOfStep(`slot ${mover.order.slot} is fenced, but its copy is ${stored?.stage.kind ?? 'not begun'}`);
-  const { state } = await runRound(mover, stored, () => mover.step('round'));
+  const { state } = await runRound(mover, stored, { pass: () => mover.step('round') });
   const positions = await mover.source.query<PositionRow>(readPositionRows(mover.order.slot));
   const at = mover.reporter.fencedAt();
   await activate(mover, state, async () => ({ positions, at }));

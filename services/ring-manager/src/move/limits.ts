@@ -7,8 +7,12 @@ export const CHUNK_ROWS_MIN = 1_000;
 export const CHUNK_ROWS_MAX = 50_000;
 /** Before the first chunk has told how long a row is. */
 export const CHUNK_ROWS_FIRST = 5_000;
-/** Journal rows and noted keys of one transaction of a round. The keys are held in memory. */
+/** Journal rows of one transaction of a round, adapted so that it takes about `DELTA_MS`, and its noted keys, which are held in memory. */
+export const DELTA_JOURNAL_ROWS_FIRST = 1_000;
 export const DELTA_JOURNAL_ROWS_MAX = 20_000;
+export const DELTA_MS = 500;
+/** How often a long round looks whether the slot outruns it. */
+export const OUTRUN_LOOK_MS = 1_000;
 export const DELTA_KEYS_MAX = 5_000;
 /** Rows of a range that both sides compare at once, adapted so that the comparison takes about `CHECK_RANGE_MS`. */
 export const CHECK_ROWS_FIRST = 20_000;
@@ -73,6 +77,10 @@ export const PACE_MIN_BYTES_PER_SECOND = 1024 * 1024;
 /** A shard is slow when a probe takes so many times its usual, and at least so long. */
 export const PACE_SLOW_FACTOR = 4;
 export const PACE_SLOW_MS_MIN = 20;
+/** The part of the time that a move works while one of its shards applies writes; it rests for the other. */
+export const MOVE_DUTY = 1 / 4;
+/** For so long behind its last progress a shard counts as one that applies writes. */
+export const BUSY_MS = 2_000;
 /** How often the rate changes at most. */
 export const PACE_STEP_MS = 250;
 /** Part of the highest rate that a step adds; a slow shard halves it. */

@@ -1,11 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { ShardId } from '@millrace/write';
-import { PACE_MIN_BYTES_PER_SECOND, PACE_STEP_MS } from './limits.ts';
+import { BUSY_MS, PACE_MIN_BYTES_PER_SECOND, PACE_STEP_MS } from './limits.ts';
 import { createPace } from './pace.ts';
 
 const MB = 1024 * 1024;
 const A = 'a' as ShardId;
+const B = 'b' as ShardId;
 const signal = new AbortController().signal;
 
 function paced(bytesPerSecondMax: number) {
@@ -17,7 +18,7 @@ function paced(bytesPerSecondMax: number) {
 function probe({ pace, pass }: ReturnType<typeof paced>, latencyMs: number, times = 1): void {
   for (let i = 0; i < times; i++) {
     pass(PACE_STEP_MS);
-    pace.observe(A, latencyMs);
+    pace.observe(A, { latencyMs, applied: 0n });
   }
 }
 
@@ -65,6 +66,22 @@ describe('the throttle of moves', () => {
     expect(it.pace.bytesPerSecond()).toBe(64 * MB);
     probe(it, 5_000, 20);
     expect(it.pace.bytesPerSecond()).toBeGreaterThanOrEqual(PACE_MIN_BYTES_PER_SECOND);
+  });
+
+  test('rests three times as long as it worked while a shard applies writes, and not at all where none does', async () => {
+    const { pace, now, pass } = paced(64 * MB);
+    pace.observe(A, { latencyMs: 1, applied: 10n });
+    pace.observe(B, { latencyMs: 1, applied: 10n });
+    await pace.rest(100, [A, B], signal);
+    expect(now()).toBe(0);
+    pace.observe(B, { latencyMs: 1, applied: 11n });
+    await pace.rest(100, [A], signal);
+    expect(now()).toBe(0);
+    await pace.rest(100, [A, B], signal);
+    expect(now()).toBe(300);
+    pass(BUSY_MS);
+    await pace.rest(100, [A, B], signal);
+    expect(now()).toBe(300 + BUSY_MS);
   });
 
   test('a wait ends with its signal', async () => {

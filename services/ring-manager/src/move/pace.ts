@@ -1,12 +1,12 @@
 /**
- * The byte throttle that all moves of a process share.
+ * The pace of moves: a byte throttle that all moves of a process share, and rests while a shard applies writes.
  *
  * A chunk is paid after it was copied, so a wait never holds a transaction open. The rate adapts to the shards: it rises
  * in small steps while a cheap question is answered as quickly as usual, and is halved where it is not (AIMD).
  */
 import { sleep } from '@millrace/runtime';
 import { assert, type ShardId } from '@millrace/write';
-import { PACE_MIN_BYTES_PER_SECOND, PACE_RISE, PACE_SLOW_FACTOR, PACE_SLOW_MS_MIN, PACE_STEP_MS } from './limits.ts';
+import { BUSY_MS, MOVE_DUTY, PACE_MIN_BYTES_PER_SECOND, PACE_RISE, PACE_SLOW_FACTOR, PACE_SLOW_MS_MIN, PACE_STEP_MS } from './limits.ts';
 import type { Pace } from './types.ts';
 
 export interface PaceOptions {
@@ -25,6 +25,8 @@ export function createPace({ bytesPerSecondMax, now = () => performance.now(), w
   assert(bytesPerSecondMax > 0, 'the rate of moves is above zero');
   const lowest = Math.min(PACE_MIN_BYTES_PER_SECOND, bytesPerSecondMax);
   const usualMs = new Map<ShardId, number>();
+  const applied = new Map<ShardId, bigint>();
+  const busyUntilMs = new Map<ShardId, number>();
   let rate = bytesPerSecondMax;
   let paidUntilMs = now();
   let steppedAtMs = now();
@@ -36,7 +38,13 @@ export function createPace({ bytesPerSecondMax, now = () => performance.now(), w
       const waitMs = paidUntilMs - now();
       if (waitMs >= 1) await wait(waitMs, signal);
     },
-    observe(shard, latencyMs) {
+    async rest(workedMs, shards, signal) {
+      const busy = shards.some((shard) => (busyUntilMs.get(shard) ?? -Infinity) > now());
+      if (busy && workedMs > 0) await wait(workedMs / MOVE_DUTY - workedMs, signal);
+    },
+    observe(shard, { latencyMs, applied: records }) {
+      if (records !== (applied.get(shard) ?? records)) busyUntilMs.set(shard, now() + BUSY_MS);
+      applied.set(shard, records);
       const usual = usualMs.get(shard) ?? latencyMs;
       // A slow answer hardly counts for what is usual, a quick one at once.
       usualMs.set(shard, latencyMs < usual ? latencyMs : usual + (latencyMs - usual) * USUAL_SHARE);

@@ -10,7 +10,7 @@ import { createCounter } from './delta.ts';
 import { cursorsOf, goOn, STREAMS, type CopyState, type Cursors, type Stage } from './incoming.ts';
 import { BY_INDEX_ONLY, CHUNK_BYTES, CHUNK_ROWS_FIRST, CHUNK_ROWS_MAX, CHUNK_ROWS_MIN, CHUNK_TIMEOUT_MS } from './limits.ts';
 import { tableOf, type Mover } from './mover.ts';
-import { probe } from './probe.ts';
+import { restAfter } from './rest.ts';
 import { readPositionRows, type PositionRow } from './side.sql.ts';
 import { boundOf, copyOutSql, within, type Key, type KeyRange, type MoveTable } from './table.sql.ts';
 
@@ -36,9 +36,10 @@ export async function copySnapshot(mover: Mover, begun: CopyState): Promise<Copy
     const copied = { rows: next.rows - state.rows, bytes: next.bytes - state.bytes };
     if (copied.rows > 0) rows = Math.round(Math.min(CHUNK_ROWS_MAX, Math.max(CHUNK_ROWS_MIN, (CHUNK_BYTES * copied.rows) / copied.bytes)));
     state = next;
-    const bytesPerSecond = Math.round((copied.bytes * 1000) / (performance.now() - startedAtMs));
+    const workedMs = performance.now() - startedAtMs;
+    const bytesPerSecond = Math.round((copied.bytes * 1000) / workedMs);
     await mover.reporter.tell('copying', { rows: state.rows, bytes: state.bytes, bytesPerSecond });
-    await probe(mover);
+    await restAfter(mover, workedMs);
     await mover.pace.take(copied.bytes, mover.signal);
   }
   return state;

@@ -67,8 +67,10 @@ export interface ComparedTable {
 export interface Pace {
   /** Resolves when so many bytes may be copied. Rejects with the signal's reason. */
   take(bytes: number, signal: AbortSignal): Promise<void>;
-  /** How long a cheap question to a shard of a move took, in milliseconds; the rate adapts to it. */
-  observe(shard: ShardId, latencyMs: number): void;
+  /** Waits in proportion to `workedMs` where one of the shards has applied writes lately; not at all where none has. */
+  rest(workedMs: number, shards: readonly ShardId[], signal: AbortSignal): Promise<void>;
+  /** How long a cheap question to a shard of a move took, in milliseconds, and how many records it has ever applied. */
+  observe(shard: ShardId, seen: { readonly latencyMs: number; readonly applied: bigint }): void;
   bytesPerSecond(): number;
 }
 
