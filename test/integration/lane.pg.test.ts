@@ -87,7 +87,7 @@ function startLane(over: Database): Running {
     return [];
   };
   const outcomes = { sendMany } as Partial<Parameters<typeof createRelay>[0]['publishers']['outcomes']> as Parameters<typeof createRelay>[0]['publishers']['outcomes'];
-  const relay = createRelay({ shard, stream: 'writes', slots: SLOTS, database: over, publishers: { outcomes, streams: new Map() }, metrics, signal, onBug });
+  const relay = createRelay({ shard, model: { stream: 'writes', isPublic: () => true }, slots: SLOTS, database: over, publishers: { outcomes, streams: new Map() }, metrics, signal, onBug });
   const events = {
     onPosition: () => undefined,
     onApplied: (_: Slot, next: Offset) => void (applied = next),

@@ -43,6 +43,7 @@ const neighbour = 2 as Slot;
 /** Stream `sagas`, whose tables come later: it fills the journal, and parks. */
 const sagasModel: StreamModel = {
   stream: 'sagas',
+  isPublic: () => true,
   tables: [],
   command: ({ type }) => (type === 'saga.bad' ? { poison: 'bad' } : { type, reads: [], apply: () => ({ outcome: 'applied', changes: [] }) }),
 };

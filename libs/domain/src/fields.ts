@@ -18,6 +18,8 @@ function id(noun: string, example: string): z.ZodString {
 export const accountId = id('The id of the account', 'acc-1');
 export const paymentId = id('The id of the payment, unique within its account', 'pay-1');
 export const orderId = id('The id of the order', 'ord-1');
+export const returnId = id('The id of the return, unique within its order; one is made where absent', 'ret-1');
+export const transferId = id('The id of the transfer', 'tr-1');
 export const sku = id('The stock code', '85123A');
 
 export const currency = z

@@ -1,27 +1,36 @@
-import { account, accountMigration } from './account/table.ts';
+import { account, accountIncomingMigration, accountMigration } from './account/table.ts';
 import { accountDeposit } from './account/deposit.ts';
 import { accountOpen } from './account/open.ts';
+import { accountCommands } from './escrow/account.ts';
+import { stockCommands } from './escrow/stock.ts';
+import { hold, holdMigration } from './escrow/table.ts';
 import type { AnyTable, AnyWriteType } from './model.ts';
 import { orderCancel } from './order/cancel.ts';
 import { orderPlace } from './order/place.ts';
-import { orders, ordersMigration } from './order/table.ts';
+import { orderReturn } from './order/return.ts';
+import { orders, ordersMigration, ordersStateMigration } from './order/table.ts';
 import { paymentAuthorize } from './payment/authorize.ts';
 import { paymentCapture } from './payment/capture.ts';
 import { paymentRefund } from './payment/refund.ts';
 import { payment, paymentMigration } from './payment/table.ts';
 import { paymentVoid } from './payment/void.ts';
 import { stockReceive } from './stock/receive.ts';
-import { stock, stockMigration } from './stock/table.ts';
+import { saga, sagaMigration } from './saga/table.ts';
+import { stock, stockIncomingMigration, stockMigration } from './stock/table.ts';
+import { transferPlace } from './transfer/place.ts';
 
 export * from './model.ts';
 export { REFUSALS, type RefusalCode } from './refusals.ts';
 export { account, type AccountRow } from './account/table.ts';
-export { orders, type OrderLine, type OrderRow, type OrderState } from './order/table.ts';
+export { hold, type HoldRow, type HoldState } from './escrow/table.ts';
+export { orders, type OrderLine, type OrderRow } from './order/table.ts';
 export { paymentState, type PaymentState } from './payment/state.ts';
 export { payment, type PaymentRow } from './payment/table.ts';
+export * from './saga/messages.ts';
+export * from './saga/table.ts';
 export { stock, type StockRow } from './stock/table.ts';
-export { accountDeposit, accountOpen, orderCancel, orderPlace, paymentAuthorize, paymentCapture };
-export { paymentRefund, paymentVoid, stockReceive };
+export { accountDeposit, accountOpen, orderCancel, orderPlace, orderReturn, paymentAuthorize, paymentCapture };
+export { paymentRefund, paymentVoid, stockReceive, transferPlace };
 
 const allWriteTypes: readonly AnyWriteType[] = [
   accountOpen,
@@ -33,13 +42,18 @@ const allWriteTypes: readonly AnyWriteType[] = [
   stockReceive,
   orderPlace,
   orderCancel,
+  orderReturn,
+  transferPlace,
 ];
 
-/** Every write type by its name. */
+/** Every write type that clients may send, by its name. */
 export const writeTypes: ReadonlyMap<string, AnyWriteType> = new Map(allWriteTypes.map((type) => [type.type, type]));
 
-/** Every table that write types change. */
-export const tables: readonly AnyTable[] = [account, payment, orders, stock];
+/** Every command that sagas send to participants, by its name. Clients may not. */
+export const commandTypes: ReadonlyMap<string, AnyWriteType> = new Map([...accountCommands, ...stockCommands].map((type) => [type.type, type as AnyWriteType]));
+
+/** Every table that holds rows of slots, of both streams. */
+export const tables: readonly AnyTable[] = [account, payment, orders, stock, hold, saga];
 
 /** The tables' DDL, in the order in which a shard runs it. */
 export const domainMigrations: readonly { readonly id: string; readonly sql: string }[] = [
@@ -47,4 +61,9 @@ export const domainMigrations: readonly { readonly id: string; readonly sql: str
   paymentMigration,
   ordersMigration,
   stockMigration,
+  accountIncomingMigration,
+  stockIncomingMigration,
+  ordersStateMigration,
+  holdMigration,
+  sagaMigration,
 ];

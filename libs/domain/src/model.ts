@@ -5,12 +5,12 @@
  * randomness, no I/O. The same records in the same order therefore give the same rows on any shard.
  * A refusal changes nothing. Each table is written by one stream only (W7).
  */
-import type { RoutingKey, Stream, Tenant } from '@millrace/write';
+import type { Offset, RoutingKey, Stream, Tenant } from '@millrace/write';
 import type { z } from 'zod';
 import type { RefusalCode } from './refusals.ts';
 
 export type ColumnType = 'text' | 'bigint' | 'jsonb';
-export type Value = string | bigint | null | readonly object[];
+export type Value = string | bigint | null | object;
 /** A row as folds see it; the leading `slot` column is the storage's affair. */
 export type Row = { readonly [column: string]: Value };
 
@@ -41,6 +41,7 @@ export interface At {
   readonly tenant: Tenant;
   /** Kafka's log-append time in milliseconds since 1970. */
   readonly atMs: number;
+  readonly offset: Offset;
 }
 
 /** A row as it stands after the write: inserted where its key is new, replaced whole where it is not. */
@@ -49,7 +50,7 @@ export interface Change {
   readonly row: Row;
 }
 
-/** A record that an applied write sends on. */
+/** A record that a write sends on: applied, or refused where somebody waits for the answer. */
 export interface Message {
   readonly stream: Stream;
   readonly key: RoutingKey;
@@ -68,7 +69,12 @@ export type Decision =
       readonly detail?: Facts;
       readonly messages?: readonly Message[];
     }
-  | { readonly outcome: 'refused'; readonly code: RefusalCode; readonly detail?: Facts };
+  | {
+      readonly outcome: 'refused';
+      readonly code: RefusalCode;
+      readonly detail?: Facts;
+      readonly messages?: readonly Message[];
+    };
 
 /**
  * One type of write.

@@ -1,7 +1,7 @@
 /**
  * A whole Millrace on this machine: real brokers, real Postgres, every service, supervised.
  *
- * Started in the order servers, ring-manager, writers and gateways; drained in reverse. While it runs, shards join and
+ * Started in the order servers, ring-manager, writers, orchestrators and gateways; drained in reverse. While it runs, shards join and
  * leave through the local API. One cluster a directory: a lock says who runs it, `cluster.json` what runs.
  */
 import { accessSync, constants, mkdirSync } from 'node:fs';
@@ -30,6 +30,8 @@ export interface LocalClusterOptions {
   readonly ringManagers?: number;
   /** Default 1. */
   readonly writers?: number;
+  /** Saga-orchestrators. */
+  readonly orchestrators?: number;
   /** Default 1. */
   readonly gateways?: number;
   /** Of the gateway; another is taken where it is in use. */
@@ -127,8 +129,8 @@ export async function startLocalCluster(options: LocalClusterOptions): Promise<L
 }
 
 /** What starts together, in order. */
-function stagesOf({ servers: { brokers, control }, services: { ringManagers, writers, gateways }, shards }: Prepared): Child[][] {
-  return [[...brokers, control, ...shards.servers], [...ringManagers], [...writers, ...gateways]];
+function stagesOf({ servers: { brokers, control }, services: { ringManagers, writers, orchestrators, gateways }, shards }: Prepared): Child[][] {
+  return [[...brokers, control, ...shards.servers], [...ringManagers], [...writers, ...orchestrators, ...gateways]];
 }
 
 async function startStages(

@@ -21,7 +21,7 @@ export interface Described {
 
 export function describeCluster({ slots, topicPrefix, secrets, servers, services, shards, localUrl }: Described): ClusterFile {
   const { brokers, control } = servers;
-  const all = [...services.gateways, ...services.writers, ...services.ringManagers];
+  const all = [...services.gateways, ...services.writers, ...services.orchestrators, ...services.ringManagers];
   return {
     gateway: must(services.gatewayUrls[0], 'there is a gateway'),
     admin: must(services.adminUrls[0], 'there is a ring-manager'),

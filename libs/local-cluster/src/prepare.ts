@@ -40,8 +40,8 @@ export async function prepare(dir: string, options: LocalClusterOptions, progres
     supervised(child, { restart: options.supervise ?? true, report: progress });
   };
   const shards = shardsThatChange({ ground, keep, publish, progress });
-  const { ringManagers, writers, gateways } = services;
-  for (const child of [...servers.brokers, servers.control, ...shards.servers, ...ringManagers, ...writers, ...gateways]) keep(child);
+  const { ringManagers, writers, orchestrators, gateways } = services;
+  for (const child of [...servers.brokers, servers.control, ...shards.servers, ...ringManagers, ...writers, ...orchestrators, ...gateways]) keep(child);
   return { servers, services, shards, localPort, adminToken: secrets.adminToken, describe };
 }
 
@@ -58,7 +58,7 @@ interface Ground {
 }
 
 async function layGround(dir: string, options: LocalClusterOptions, progress: Progress): Promise<Ground> {
-  const { ringManagers = 1, writers = 1, gateways = 1, durable, env, tune, port: gatewayPort } = options;
+  const { ringManagers = 1, writers = 1, orchestrators = 1, gateways = 1, durable, env, tune, port: gatewayPort } = options;
   const configDir = join(dir, 'config');
   const logDir = join(dir, 'logs');
   const layout = layoutOf(dir, options);
@@ -67,7 +67,7 @@ async function layGround(dir: string, options: LocalClusterOptions, progress: Pr
   rotateLogs(logDir);
   progress(`preparing ${layout.brokers} Kafka broker(s) and ${layout.shards.length + 1} Postgres servers`);
   const servers = await createServers({ dir, logDir, layout, secrets, durable });
-  const services = await createServices({ configDir, logDir, layout, secrets, servers, ringManagers, writers, gateways, gatewayPort, env, tune });
+  const services = await createServices({ configDir, logDir, layout, secrets, servers, ringManagers, writers, orchestrators, gateways, gatewayPort, env, tune });
   const localPort = await freePort(layout.ports['local']);
   const ports = { ...layout.ports, ...portsOf(servers), ...services.ports, local: localPort };
   saveLayout(dir, { ...layout, ports });

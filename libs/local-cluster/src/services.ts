@@ -25,6 +25,7 @@ export interface ServicesInput {
   readonly servers: Servers;
   readonly ringManagers: number;
   readonly writers: number;
+  readonly orchestrators: number;
   readonly gateways: number;
   /** Of the first gateway, where it is free. */
   readonly gatewayPort?: number;
@@ -36,6 +37,7 @@ export interface Services {
   /** One of them leads, the others stand by. */
   readonly ringManagers: readonly Service[];
   readonly writers: readonly Service[];
+  readonly orchestrators: readonly Service[];
   readonly gateways: readonly Service[];
   /** Of each gateway. */
   readonly gatewayUrls: readonly string[];
@@ -75,6 +77,8 @@ export async function createServices(input: ServicesInput): Promise<Services> {
   }
   const writers: Service[] = [];
   for (let n = 1; n <= input.writers; n += 1) writers.push(await create('shard-writer', `shard-writer-${n}`, 'writer', {}));
+  const orchestrators: Service[] = [];
+  for (let n = 1; n <= input.orchestrators; n += 1) orchestrators.push(await create('saga-orchestrator', `saga-orchestrator-${n}`, 'writer', {}));
   const gateways: Service[] = [];
   for (let n = 1; n <= input.gateways; n += 1) {
     const name = `ingest-gateway-${n}`;
@@ -84,7 +88,7 @@ export async function createServices(input: ServicesInput): Promise<Services> {
   const url = (name: string): string => `http://127.0.0.1:${must(ports[name], `${name} has a port`)}`;
   const gatewayUrls = gateways.map(({ name }) => url(name));
   const adminUrls = ringManagers.map((_, i) => url(nth('admin', i + 1)));
-  return { ringManagers, writers, gateways, gatewayUrls, adminUrls, ports };
+  return { ringManagers, writers, orchestrators, gateways, gatewayUrls, adminUrls, ports };
 }
 
 /** The first needs no number: there are rarely two. */

@@ -125,7 +125,7 @@ function decide(entry: Entry & { kind: 'command' }, rows: WorkingSet): Decision 
 
 function journalRow(entry: Entry, digest: Digest, decision: Decision, released: Facts): Omit<JournalRow, 'type'> {
   const common = { record: entry.record, bodyHash: entry.bodyHash, digest, outcome: decision.outcome };
-  if (decision.outcome === 'refused') return { ...common, detail: { code: decision.code, ...decision.detail, ...released }, messages: null };
+  if (decision.outcome === 'refused') return { ...common, detail: { code: decision.code, ...decision.detail, ...released }, messages: decision.messages ?? null };
   const detail = { ...decision.detail, ...released };
   return { ...common, detail: isEmpty(detail) ? null : detail, messages: decision.messages ?? null };
 }

@@ -10,6 +10,7 @@ import { backoffMs, sleep, type Breaker } from '@millrace/runtime';
 import type { Offset, ShardId, Slot } from '@millrace/write';
 import type { SlotResult } from './admit.ts';
 import { evictStalled, type Evicted } from './evict.sql.ts';
+import type { JournalRow } from './fold.ts';
 import { GATHER_MS, GATHER_RECORDS_MIN, REASON_LENGTH_MAX, RELAY_SAVE_INTERVAL_MS, RETRY, STALLED_TURN_MS } from './limits.ts';
 import type { ProcessorMetrics } from './metrics.ts';
 import type { Slice, StreamModel } from './model.ts';
@@ -32,7 +33,11 @@ export interface LaneInput {
   readonly metrics: ProcessorMetrics;
   readonly signal: AbortSignal;
   readonly events: LaneEvents;
+  readonly onCommitted?: OnCommitted | undefined;
 }
+
+/** Hears what a turn has committed, in order; it must not throw. */
+export type OnCommitted = (shard: ShardId, rows: readonly JournalRow[]) => void;
 
 export type Refusal = SlotResult & { readonly kind: 'elsewhere' | 'held' };
 
@@ -176,6 +181,7 @@ export function createLane(input: LaneInput): Lane {
     busySinceMs = endedAtMs;
     regulate();
     relay.add(result);
+    input.onCommitted?.(shard, result.journal);
     return result;
   }
 

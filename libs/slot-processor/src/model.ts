@@ -9,6 +9,8 @@ export interface StreamModel {
   readonly tables: readonly AnyTable[];
   /** The command of a record, or the reason why it can never apply. */
   command(envelope: WriteEnvelope, at: At): Command | PoisonReason;
+  /** Whether the outcome of a record is for the feed of outcomes; the others are between the streams. */
+  isPublic(row: { readonly type: string; readonly detail: unknown }): boolean;
 }
 
 export interface Command {

@@ -1,8 +1,8 @@
 /** What an operator sees and does of parked keys. A release is a record of the stream, in its key's order. */
 import type { OutgoingRecord } from '@millrace/kafka';
 import type { Database } from '@millrace/postgres';
-import { encodeWrite, INTERNAL_KEY_PREFIX, RELEASE_TYPE } from '@millrace/wire';
-import { must, type Offset, type Slot, type Stream } from '@millrace/write';
+import { encodeWrite, RELEASE_TYPE } from '@millrace/wire';
+import { INTERNAL_KEY_PREFIX, must, type Offset, type Slot, type Stream } from '@millrace/write';
 import type { ReleaseAction } from './model.ts';
 
 export interface ParkedKeySummary {

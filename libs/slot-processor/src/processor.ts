@@ -8,11 +8,12 @@
 import { createSlotConsumer, type KafkaClient, type SlotConsumer } from '@millrace/kafka';
 import { sleep, type Check, type Log, type Registry } from '@millrace/runtime';
 import type { Shards, TopologyFollower } from '@millrace/topology';
-import type { Slot } from '@millrace/write';
+import type { ShardId, Slot } from '@millrace/write';
 import { createShardFinder } from './find-shard.ts';
 import { createIntake } from './intake.ts';
 import { createKept } from './kept.ts';
 import { FETCH_BYTES_MAX } from './limits.ts';
+import type { OnCommitted } from './lane.ts';
 import { createLogEnds } from './log-ends.ts';
 import { createProcessorMetrics } from './metrics.ts';
 import type { StreamModel } from './model.ts';
@@ -32,11 +33,15 @@ export interface SlotProcessorInput {
   readonly publishers: Publishers;
   readonly log: Log;
   readonly registry: Registry;
+  /** Hears of every record that was applied or refused, once it is committed; after a crash not of those before it. */
+  readonly onCommitted?: OnCommitted;
   /** The process cannot go on: end it, and start again from the rows. */
   readonly onFatal: (error: unknown) => void;
 }
 
 export interface SlotProcessor {
+  /** The slots of a shard that this process applies now. */
+  slotsOn(shard: ShardId): readonly Slot[];
   start(): Promise<void>;
   /** Ordered: no more intake, turns under way end, events go out, offsets are committed, the group is left. */
   stop(): Promise<void>;
@@ -88,6 +93,7 @@ export function createSlotProcessor(input: SlotProcessorInput): SlotProcessor {
   });
 
   return {
+    slotsOn: (shard) => [...slots].flatMap(([slot, { lane }]) => (lane?.shard === shard ? [slot] : [])),
     async start() {
       topology.onChange(placing.onTopology);
       await consumer.start();

@@ -17,7 +17,7 @@ export function readRecord(model: StreamModel, slots: number, record: LoggedReco
     return poison(record, bodyHash, "the key belongs to another slot: use Kafka's default partitioner");
   }
   if (isWireError(envelope)) return poison(record, bodyHash, envelope.reason);
-  const command = model.command(envelope, { key: record.key as RoutingKey, tenant, atMs: record.atMs });
+  const command = model.command(envelope, { key: record.key as RoutingKey, tenant, atMs: record.atMs, offset: record.offset });
   if ('poison' in command) return poison(record, bodyHash, command.poison);
   return { kind: 'command', record, bodyHash, digest: digestOf(record.key, envelope.idempotencyKey), command };
 }

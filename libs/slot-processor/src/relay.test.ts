@@ -24,7 +24,7 @@ function relay() {
   const { signal } = new AbortController();
   const made = createRelay({
     shard: 'a' as ShardId,
-    stream: 'writes',
+    model: { stream: 'writes', isPublic: () => true },
     slots: 1,
     database: database as Database,
     publishers: { outcomes: {} as Lanes, streams: new Map() },

@@ -15,6 +15,7 @@ import type { JournalRow } from './fold.ts';
 import { readJournal, type JournalEvent } from './journal.sql.ts';
 import { RELAY_CATCH_UP_ROWS_MAX, RELAY_TURNS_MAX, RETRY } from './limits.ts';
 import type { ProcessorMetrics } from './metrics.ts';
+import type { StreamModel } from './model.ts';
 import { saveRelayed } from './position.sql.ts';
 import type { TurnResult } from './turn.ts';
 
@@ -26,7 +27,7 @@ export interface Publishers {
 
 export interface RelayInput {
   readonly shard: ShardId;
-  readonly stream: Stream;
+  readonly model: Pick<StreamModel, 'stream' | 'isPublic'>;
   /** S. */
   readonly slots: number;
   readonly database: Database;
@@ -60,7 +61,7 @@ interface Stretch {
 }
 
 export function createRelay(input: RelayInput): Relay {
-  const { shard, metrics, signal } = input;
+  const { shard, model, metrics, signal } = input;
   /** Handed to the chain; below it this process publishes or has published everything. */
   const tips = new Map<Slot, Offset>();
   const published = new Map<Slot, Offset>();
@@ -113,7 +114,7 @@ export function createRelay(input: RelayInput): Relay {
   async function catchUp({ slot, missing, from }: Stretch): Promise<void> {
     for (let at = missing; ; ) {
       const range = { slot, from: at, to: from, rowsMax: RELAY_CATCH_UP_ROWS_MAX };
-      const rows = await keepTrying(() => input.database.query<JournalEvent>(readJournal(input.stream, range)));
+      const rows = await keepTrying(() => input.database.query<JournalEvent>(readJournal(model.stream, range)));
       await publish(rows);
       if (rows.length < RELAY_CATCH_UP_ROWS_MAX) return;
       at = (must(rows.at(-1), 'a full page has a last row').offset + 1n) as Offset;
@@ -122,7 +123,8 @@ export function createRelay(input: RelayInput): Relay {
 
   async function publish(events: readonly JournalEvent[]): Promise<void> {
     if (events.length === 0) return;
-    await keepTrying(() => input.publishers.outcomes.sendMany(events.map((event) => outcomeRecord(input.stream, event))));
+    const told = events.filter((event) => model.isPublic(event)).map((event) => outcomeRecord(model.stream, event));
+    if (told.length > 0) await keepTrying(() => input.publishers.outcomes.sendMany(told));
     for (const [stream, records] of messageRecords(events, input.slots)) {
       const lanes = must(input.publishers.streams.get(stream), `a publisher for stream ${stream}`);
       await keepTrying(() => lanes.sendMany(records));
@@ -145,7 +147,7 @@ export function createRelay(input: RelayInput): Relay {
     async save() {
       const relayed = [...unsaved].sort((a, b) => a - b).map((slot) => ({ slot, offset: published.get(slot) ?? (0n as Offset) }));
       if (relayed.length === 0) return;
-      await input.database.query(saveRelayed(input.stream, relayed));
+      await input.database.query(saveRelayed(model.stream, relayed));
       for (const { slot, offset } of relayed) if (published.get(slot) === offset) unsaved.delete(slot);
     },
     drain: () => Promise.race([chain, aborted]),

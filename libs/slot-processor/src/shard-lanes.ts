@@ -2,7 +2,7 @@
 import { createBreaker, type Log, type Registry } from '@millrace/runtime';
 import type { Shards } from '@millrace/topology';
 import type { ShardId } from '@millrace/write';
-import { createLane, type Lane, type LaneEvents } from './lane.ts';
+import { createLane, type Lane, type LaneEvents, type OnCommitted } from './lane.ts';
 import type { ProcessorMetrics } from './metrics.ts';
 import type { StreamModel } from './model.ts';
 import { createRelay, type Publishers, type Relay } from './relay.ts';
@@ -27,6 +27,7 @@ export interface ShardLanesInput {
   readonly metrics: ProcessorMetrics;
   readonly log: Log;
   readonly registry: Registry;
+  readonly onCommitted?: OnCommitted | undefined;
   readonly eventsOf: (shard: ShardId) => LaneEvents;
   /** Ends the turns. */
   readonly signal: AbortSignal;
@@ -43,9 +44,9 @@ export function createShardLanes(input: ShardLanesInput): ShardLanes {
   function open(shard: ShardId): ShardParts {
     const shared = { shard, database: input.shards.get(shard), slots, metrics };
     const events = input.eventsOf(shard);
-    const relay = createRelay({ ...shared, stream: model.stream, publishers: input.publishers, signal: input.relaySignal, onBug: events.onBug });
+    const relay = createRelay({ ...shared, model, publishers: input.publishers, signal: input.relaySignal, onBug: events.onBug });
     const breaker = createBreaker({ name: `shard ${shard}`, resetMs: BREAKER_RESET_MS, log, registry });
-    const parts = { relay, lane: createLane({ ...shared, model, relay, breaker, signal, events }) };
+    const parts = { relay, lane: createLane({ ...shared, model, relay, breaker, signal, events, onCommitted: input.onCommitted }) };
     known.set(shard, parts);
     return parts;
   }

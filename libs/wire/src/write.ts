@@ -6,7 +6,7 @@
  *
  *     {"type": "account.deposit", "idempotency_key": "...", "data": {...}}
  */
-import { IDEMPOTENCY_KEY_PATTERN } from '@millrace/write';
+import { IDEMPOTENCY_KEY_PATTERN, INTERNAL_KEY_PREFIX } from '@millrace/write';
 import { parseJson } from './json.ts';
 
 export interface WriteEnvelope {
@@ -26,9 +26,6 @@ export interface WireError {
 export const RELEASE_TYPE = 'parked.release';
 
 export const RECORD_BYTES_MAX = 512 * 1024;
-
-/** Own records, which are not a client's: the prefix keeps their idempotency keys out of any client's reach. */
-export const INTERNAL_KEY_PREFIX = '\u0001';
 
 /** The value of a record; `data` must already be in its canonical wire form, in which amounts are text. */
 export function encodeWrite({ type, idempotencyKey, data }: WriteEnvelope): string {

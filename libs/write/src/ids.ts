@@ -27,6 +27,8 @@ export const TENANT_PATTERN = /^[a-z0-9][a-z0-9_-]{0,31}$/;
 export const ID_PATTERN = /^[!-.0-~]{1,64}$/;
 /** Visible ASCII, as an HTTP header carries it. */
 export const IDEMPOTENCY_KEY_PATTERN = /^[!-~]{1,255}$/;
+/** Of own records, which are not a client's: it keeps their idempotency keys out of any client's reach. */
+export const INTERNAL_KEY_PREFIX = '\u0001';
 export const SHARD_ID_PATTERN = /^[a-z0-9][a-z0-9-]{0,31}$/;
 export const SLOTS_MAX = 4096;
 

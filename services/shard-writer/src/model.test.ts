@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { tables, writeTypes } from '@millrace/domain';
-import { must, routingKey, type Tenant } from '@millrace/write';
+import { must, routingKey, type Offset, type Tenant } from '@millrace/write';
 import { writesModel } from './model.ts';
 
 const tenant = 'demo' as Tenant;
@@ -18,7 +18,7 @@ const samples: Readonly<Record<string, unknown>> = {
 
 function commandOf(type: string) {
   const id = must(writeTypes.get(type), type).id(samples[type]);
-  const command = writesModel.command({ type, idempotencyKey: 'i', data: samples[type] }, { key: routingKey(tenant, id), tenant, atMs: 0 });
+  const command = writesModel.command({ type, idempotencyKey: 'i', data: samples[type] }, { key: routingKey(tenant, id), tenant, atMs: 0, offset: 0n as Offset });
   if ('poison' in command) throw new Error(command.poison);
   return command;
 }
@@ -37,7 +37,7 @@ describe('stream writes', () => {
   });
 
   test('a key that is not that of its data is poison', () => {
-    const astray = writesModel.command({ type: 'order.cancel', idempotencyKey: 'i', data: { order: 'o' } }, { key: routingKey(tenant, 'other'), tenant, atMs: 0 });
+    const astray = writesModel.command({ type: 'order.cancel', idempotencyKey: 'i', data: { order: 'o' } }, { key: routingKey(tenant, 'other'), tenant, atMs: 0, offset: 0n as Offset });
     expect(astray).toMatchObject({ poison: expect.stringContaining('different resources') });
   });
 });

@@ -2,9 +2,9 @@
 import { MINOR_UNITS_MAX, must, parseAmount } from '@millrace/write';
 import type { AccountRow } from './table.ts';
 
-/** The account with `units` more to spend; undefined where balance + held would pass the range of a bigint. */
+/** The account with `units` more to spend; undefined where all that it has and expects would pass the range of a bigint. */
 export function credit(row: AccountRow, units: bigint): AccountRow | undefined {
-  if (row.balance + row.held + units > MINOR_UNITS_MAX) return undefined;
+  if (row.balance + row.held + row.incoming + units > MINOR_UNITS_MAX) return undefined;
   return { ...row, balance: row.balance + units };
 }
 

@@ -15,6 +15,6 @@ export const accountOpen: WriteType<z.infer<typeof schema>> = {
   reads: (at) => [{ table: account, key: [at.key] }],
   apply(rows, at, data) {
     if (rows.get(account, [at.key])) return refused('account_exists');
-    return applied(put(account, { key: at.key, currency: data.currency, balance: 0n, held: 0n }));
+    return applied(put(account, { key: at.key, currency: data.currency, balance: 0n, held: 0n, incoming: 0n }));
   },
 };

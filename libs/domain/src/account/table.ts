@@ -1,4 +1,4 @@
-/** Accounts. `balance` is what can be spent, `held` what authorizations keep; balance + held fits a bigint. */
+/** Accounts. `balance` is what can be spent, `held` what authorizations and sagas keep; balance + held + incoming fits a bigint. */
 import type { Table } from '../model.ts';
 
 export type AccountRow = {
@@ -7,13 +7,15 @@ export type AccountRow = {
   readonly currency: string;
   readonly balance: bigint;
   readonly held: bigint;
+  /** Room that is promised to sagas which will pay in. It is no money yet. */
+  readonly incoming: bigint;
 };
 
 export const account: Table<AccountRow> = {
   name: 'account',
   stream: 'writes',
   key: ['key'],
-  columns: { key: 'text', currency: 'text', balance: 'bigint', held: 'bigint' },
+  columns: { key: 'text', currency: 'text', balance: 'bigint', held: 'bigint', incoming: 'bigint' },
 };
 
 /** The free space in its pages keeps the updates of balances out of the index (HOT). */
@@ -28,4 +30,10 @@ create table account (
   held bigint not null check (held >= 0),
   primary key (slot, key)
 ) with (fillfactor = 80)`,
+};
+
+/** What a refund or a transfer will pay in has its room kept, so that its confirmation can never overflow. */
+export const accountIncomingMigration = {
+  id: 'domain-account-2',
+  sql: 'alter table account add column incoming bigint not null default 0 check (incoming >= 0)',
 };

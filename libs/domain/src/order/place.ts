@@ -1,11 +1,10 @@
 import { MINOR_UNITS_MAX, formatAmount, must, parseAmount } from '@millrace/write';
 import { z } from 'zod';
 import { type Checked, accountId, currency, orderId, reject, sku, unitPrice, withinRangeOf } from '../fields.ts';
-import { type WriteType, applied, put, refused } from '../model.ts';
-import { orders } from './table.ts';
-
-const LINES_MAX = 1_000;
-const QUANTITY_MAX = 1_000_000;
+import { type WriteType, put, refused } from '../model.ts';
+import { DEADLINE_SECONDS, ORDER_START, deadlineSeconds, toSaga } from '../saga/messages.ts';
+import { LINES_MAX, QUANTITY_MAX } from './limits.ts';
+import { type OrderLine, orders } from './table.ts';
 
 const line = z.strictObject({
   sku,
@@ -22,12 +21,14 @@ const fields = z.strictObject({
     .min(1)
     .max(LINES_MAX)
     .meta({ description: `1 to ${LINES_MAX.toLocaleString('en')} lines; a sku may stand in several.` }),
+  deadline_seconds: deadlineSeconds.optional(),
 });
 type Placement = z.infer<typeof fields>;
 
 const schema = fields.check(pricesAndTotal).meta({
   title: 'order.place',
-  description: 'Places an order on an account. Its total is the sum of its lines.',
+  description:
+    'Places an order on an account: its total, the sum of its lines, is charged and the stock of every line taken, or nothing at all.',
 });
 
 export const orderPlace: WriteType<Placement> = {
@@ -38,9 +39,11 @@ export const orderPlace: WriteType<Placement> = {
   reads: (at) => [{ table: orders, key: [at.key] }],
   apply(rows, at, data) {
     if (rows.get(orders, [at.key])) return refused('order_exists');
-    const { account, lines } = data;
-    const row = { key: at.key, account, currency: data.currency, total: totalOf(data), lines, state: 'placed' } as const;
-    return applied(put(orders, row));
+    const { account, currency: code, lines } = data;
+    const total = totalOf(data);
+    const row = { key: at.key, account, currency: code, total, lines };
+    const order = { account, currency: code, total: formatAmount(total, code), stock: unitsBySku(lines), deadline_seconds: data.deadline_seconds ?? DEADLINE_SECONDS };
+    return { outcome: 'applied', changes: [put(orders, row)], messages: [toSaga(at, ORDER_START, order)] };
   },
 };
 
@@ -67,4 +70,11 @@ function totalOf({ currency: code, lines }: Placement): bigint {
     total += BigInt(quantity) * must(parseAmount(price, code), 'the schema checked the price');
   }
   return total;
+}
+
+/** A sku that stands in several lines is taken once. */
+function unitsBySku(lines: readonly OrderLine[]): readonly { readonly sku: string; readonly quantity: number }[] {
+  const units = new Map<string, number>();
+  for (const { sku: item, quantity } of lines) units.set(item, (units.get(item) ?? 0) + quantity);
+  return [...units].map(([item, quantity]) => ({ sku: item, quantity }));
 }

@@ -1,4 +1,7 @@
-/** Orders as placed. `total` is the sum of the lines in minor units. */
+/**
+ * Orders as placed: a row never changes. What becomes of an order is its saga's to tell (stream `sagas`).
+ * `total` is the sum of the lines in minor units.
+ */
 import type { Table } from '../model.ts';
 
 export type OrderLine = {
@@ -16,16 +19,13 @@ export type OrderRow = {
   readonly currency: string;
   readonly total: bigint;
   readonly lines: readonly OrderLine[];
-  readonly state: OrderState;
 };
-
-export type OrderState = 'placed' | 'cancelled';
 
 export const orders: Table<OrderRow> = {
   name: 'orders',
   stream: 'writes',
   key: ['key'],
-  columns: { key: 'text', account: 'text', currency: 'text', total: 'bigint', lines: 'jsonb', state: 'text' },
+  columns: { key: 'text', account: 'text', currency: 'text', total: 'bigint', lines: 'jsonb' },
 };
 
 export const ordersMigration = {
@@ -42,3 +42,5 @@ create table orders (
   primary key (slot, key)
 )`,
 };
+
+export const ordersStateMigration = { id: 'domain-orders-2', sql: 'alter table orders drop column state' };

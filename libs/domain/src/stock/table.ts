@@ -1,4 +1,4 @@
-/** Stock by sku. `on_hand` is what can be sold, `reserved` what orders keep; their sum fits a bigint. */
+/** Stock by sku. `on_hand` is what can be sold, `reserved` what orders keep; on_hand + reserved + incoming fits a bigint. */
 import type { Table } from '../model.ts';
 
 export type StockRow = {
@@ -6,13 +6,22 @@ export type StockRow = {
   readonly key: string;
   readonly on_hand: bigint;
   readonly reserved: bigint;
+  /** Room that is promised to returns which will put back. These are no units yet. */
+  readonly incoming: bigint;
 };
+
+export const STOCK_MAX = 2n ** 63n - 1n;
+
+/** Of a sku that never came in. */
+export function emptyStock(key: string): StockRow {
+  return { key, on_hand: 0n, reserved: 0n, incoming: 0n };
+}
 
 export const stock: Table<StockRow> = {
   name: 'stock',
   stream: 'writes',
   key: ['key'],
-  columns: { key: 'text', on_hand: 'bigint', reserved: 'bigint' },
+  columns: { key: 'text', on_hand: 'bigint', reserved: 'bigint', incoming: 'bigint' },
 };
 
 /** The free space in its pages keeps the updates of quantities out of the index (HOT). */
@@ -26,4 +35,10 @@ create table stock (
   reserved bigint not null check (reserved >= 0),
   primary key (slot, key)
 ) with (fillfactor = 80)`,
+};
+
+/** What a return will put back has its room kept, so that its confirmation can never overflow. */
+export const stockIncomingMigration = {
+  id: 'domain-stock-2',
+  sql: 'alter table stock add column incoming bigint not null default 0 check (incoming >= 0)',
 };

@@ -1,6 +1,6 @@
 /** A shard in memory for tests: writes are parsed, folded and stored one by one, under the rules of `WriteType`. */
-import { assert, must, routingKey, type Tenant } from '@millrace/write';
-import { writeTypes, type AnyTable, type Decision, type Row, type Rows, type Table } from '../index.ts';
+import { assert, must, routingKey, type Offset, type Tenant } from '@millrace/write';
+import { commandTypes, writeTypes, type AnyTable, type Decision, type Row, type Rows, type Table } from '../index.ts';
 
 export interface Book {
   /** Folds one write in. @throws where the schema refuses the data, or the fold breaks a rule of write types. */
@@ -16,11 +16,12 @@ const demo = 'demo' as Tenant;
 
 export function createBook(): Book {
   const rows = new Map<string, Row>();
+  let next = 0n;
 
   function write(type: string, unparsed: unknown): Decision {
-    const writeType = must(writeTypes.get(type), `there is a write type ${type}`);
+    const writeType = must(writeTypes.get(type) ?? commandTypes.get(type), `there is a write type ${type}`);
     const data = deepFreeze(writeType.schema.parse(unparsed));
-    const at = { key: routingKey(demo, writeType.id(data)), tenant: demo, atMs: 1_700_000_000_000 };
+    const at = { key: routingKey(demo, writeType.id(data)), tenant: demo, atMs: 1_700_000_000_000, offset: next++ as Offset };
     const named = new Set(writeType.reads(at, data).map(({ table, key }) => nameOf(table, key)));
     const readable: Rows = {
       get<R>(table: Table<R>, key: readonly string[]): R | undefined {

@@ -20,6 +20,7 @@ export const SLOTS = 4;
 /** `add` adds, but refuses to go below zero; `bad` has no valid data; `throws` fails in its reducer. */
 export const toyModel: StreamModel = {
   stream: 'writes',
+  isPublic: () => true,
   tables: [counter],
   command({ type, data }, at) {
     if (type === 'bad') return { poison: 'bad data' };

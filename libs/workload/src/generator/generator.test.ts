@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { type Row, type Rows, REFUSALS, writeTypes } from '@millrace/domain';
-import { ID_PATTERN, IDEMPOTENCY_KEY_PATTERN, type Tenant, routingKey } from '@millrace/write';
+import { ID_PATTERN, IDEMPOTENCY_KEY_PATTERN, type Offset, type Tenant, routingKey } from '@millrace/write';
 import { type Work, keyOf } from '../write.ts';
 import { createGenerator } from './generator.ts';
 
@@ -90,7 +90,7 @@ function parseBody({ body }: Work): unknown {
 function fold(rows: Stored, work: Work): { code: string | undefined } {
   const writeType = writeTypes.get(work.body.type)!;
   const data = parseBody(work);
-  const at = { key: routingKey(tenant, writeType.id(data)), tenant, atMs: 0 };
+  const at = { key: routingKey(tenant, writeType.id(data)), tenant, atMs: 0, offset: 0n as Offset };
   expect(writeType.id(data)).toBe(keyOf(work.body));
   const decision = writeType.apply(rows, at, data);
   if (decision.outcome === 'refused') return { code: decision.code };

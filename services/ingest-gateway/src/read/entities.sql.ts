@@ -41,15 +41,16 @@ export async function readPayment(shard: Database, slot: Slot, account: RoutingK
   return rows[0];
 }
 
-export async function readOrder(shard: Database, slot: Slot, key: RoutingKey): Promise<Found<OrderRow> | undefined> {
-  const rows = await shard.query<Found<OrderRow>>({
+export async function readOrder(shard: Database, slot: Slot, key: RoutingKey): Promise<Found<OrderRow & { readonly state: string | null }> | undefined> {
+  const rows = await shard.query<Found<OrderRow & { readonly state: string | null }>>({
     name: 'gateway-order',
     text: `
       select s.state as slot_state, s.moved_to, p.next_offset, o.key is not null as found,
-             o.key, o.account, o.currency, o.total, o.lines, o.state
+             o.key, o.account, o.currency, o.total, o.lines, g.state
       from slot s
       left join position p on p.slot = s.slot and p.stream = 'writes'
       left join orders o on o.slot = s.slot and o.key = $2
+      left join saga g on g.slot = s.slot and g.key = $2 and g.saga = 'order'
       where s.slot = $1`,
     values: [slot, key],
   });

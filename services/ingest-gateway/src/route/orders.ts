@@ -15,8 +15,12 @@ export function orderRoutes(reads: Reads): Router {
       const slot = slotOf(key, reads.slots);
       const row = await ask(slot, (shard) => readOrder(shard, slot, key));
       if (!row.found) return undefined;
-      const { account, state, currency, total, lines } = row;
-      return toJson({ order, account, state, currency, total: formatAmount(total, currency), lines });
+      const { account, currency, total, lines } = row;
+      return toJson({ order, account, state: stateOf(row.state), currency, total: formatAmount(total, currency), lines });
     }),
   );
+}
+
+function stateOf(saga: string | null): string {
+  return saga === 'confirmed' || saga === 'rejected' || saga === 'cancelled' ? saga : 'placed';
 }

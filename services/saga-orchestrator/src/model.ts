@@ -1,0 +1,23 @@
+/** Stream `sagas` as the slot processor sees it: an envelope becomes an event of a saga. Pure. */
+import { tables, type At } from '@millrace/domain';
+import { sagaRecordTypes } from '@millrace/saga';
+import type { Command, PoisonReason, StreamModel } from '@millrace/slot-processor';
+import { toJson, type WriteEnvelope } from '@millrace/wire';
+import { INTERNAL_KEY_PREFIX } from '@millrace/write';
+
+export const sagasModel: StreamModel = {
+  stream: 'sagas',
+  tables: tables.filter((table) => table.stream === 'sagas'),
+  command: commandOf,
+  // What moves no saga from one state to another is between the streams.
+  isPublic: ({ detail }) => detail !== null,
+};
+
+function commandOf({ type, idempotencyKey, data }: WriteEnvelope, at: At): Command | PoisonReason {
+  const recordType = sagaRecordTypes.get(type);
+  if (!recordType) return { poison: `unknown type ${toJson(type.slice(0, 64))}` };
+  if (!idempotencyKey.startsWith(INTERNAL_KEY_PREFIX)) return { poison: 'the stream takes messages of Millrace alone' };
+  const parsed = recordType.schema.safeParse(data);
+  if (!parsed.success) return { poison: parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'data'}: ${message}`).join('; ') };
+  return { type, reads: recordType.reads(at, parsed.data), apply: (rows) => recordType.apply(rows, at, parsed.data) };
+}
