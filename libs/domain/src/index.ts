@@ -50,7 +50,7 @@ const allWriteTypes: readonly AnyWriteType[] = [
 export const writeTypes: ReadonlyMap<string, AnyWriteType> = new Map(allWriteTypes.map((type) => [type.type, type]));
 
 /** Every command that sagas send to participants, by its name. Clients may not. */
-export const commandTypes: ReadonlyMap<string, AnyWriteType> = new Map([...accountCommands, ...stockCommands].map((type) => [type.type, type as AnyWriteType]));
+export const commandTypes: ReadonlyMap<string, AnyWriteType> = new Map([...accountCommands, ...stockCommands].map((type) => [type.type, type]));
 
 /** Every table that holds rows of slots, of both streams. */
 export const tables: readonly AnyTable[] = [account, payment, orders, stock, hold, saga];

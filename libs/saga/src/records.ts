@@ -111,7 +111,7 @@ function givenBack(rows: Rows, ref: SagaRef, { state, kind, claim }: Saga) {
   const baseRef = { key: ref.key, saga: base.name };
   const from = readSaga(rows, baseRef);
   assert(from?.state === 'confirmed', 'what was claimed from is confirmed for good');
-  return [put(sagaTable, rowOf(baseRef, base.giveBack(from as Confirmed, claim)))];
+  return [put(sagaTable, rowOf(baseRef, base.giveBack(from, claim)))];
 }
 
 function definitionOf(kind: Saga['kind']): SagaDefinition<unknown> {

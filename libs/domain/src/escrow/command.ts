@@ -91,7 +91,7 @@ function settleCommand<R extends Row, C extends CommandData, H extends C>(type: 
 
 function readsOf<R extends Row, C extends CommandData, H extends C>(type: ParticipantType<R, C, H>, at: At, data: C): readonly Ref[] {
   return [
-    { table: type.table as AnyTable, key: [at.key] },
+    { table: type.table, key: [at.key] },
     { table: hold, key: holdKey(type.kind, at, data) },
   ];
 }
