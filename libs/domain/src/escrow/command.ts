@@ -6,7 +6,7 @@
  */
 import { assert, must } from '@millrace/write';
 import { z } from 'zod';
-import { type AnyTable, type AnyWriteType, type At, type Change, type Decision, type Message, type Ref, type Row, type Table, type WriteType, put } from '../model.ts';
+import { type AnyWriteType, type At, type Change, type Decision, type Message, type Ref, type Row, type Table, type WriteType, put } from '../model.ts';
 import { type CommandData, type Direction, type ParticipantKind, type Phase, type Refusal, type ReplyOutcome, parseSagaId, replyTo } from '../saga/messages.ts';
 import { type HoldRow, hold } from './table.ts';
 import { confirmedIn, heldIn, type Pool, releasedIn, type Terms } from './pool.ts';
