@@ -23,7 +23,7 @@ import type { SagaDefinition } from './definition.ts';
 import { orderSaga } from './order.ts';
 import { returnSaga } from './return.ts';
 import { rowOf, sagaOf } from './row.ts';
-import { isOpen, type Confirmed, type Part, type Saga } from './saga.ts';
+import { isOpen, type Part, type Saga } from './saga.ts';
 import { begin, step, type Order, type SagaEvent } from './step.ts';
 import { transferSaga } from './transfer.ts';
 
