@@ -12,7 +12,7 @@ import { until } from '@millrace/testkit';
 import { controlMigrations, createShards, identifyCluster, proposeTopology, readTopology, type Cluster, type Shards } from '@millrace/topology';
 import type { Epoch, ShardId, Slot } from '@millrace/write';
 import { routesOf } from '../../services/ring-manager/src/api/routes.ts';
-import type { Route } from '../../services/ring-manager/src/api/route.ts';
+import type { Route } from '@millrace/admin';
 import { startAdmin } from '../../services/ring-manager/src/api/server.ts';
 import { changing } from '../../services/ring-manager/src/control/change.ts';
 import { acquireLease, readLease, releaseLease, renewLease, underLease } from '../../services/ring-manager/src/control/lease.sql.ts';

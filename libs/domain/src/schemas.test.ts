@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { ID_PATTERN } from '@millrace/write';
 import fc from 'fast-check';
 import { z } from 'zod';
-import { domainMigrations, REFUSALS, tables, writeTypes } from './index.ts';
+import { commandTypes, domainMigrations, REFUSALS, tables, writeTypes } from './index.ts';
 import { anyData } from './testing/data.ts';
 
 const types = [...writeTypes.keys()];
@@ -154,7 +154,11 @@ describe('the domain', () => {
     for (const table of tables) {
       const create = ddl.find((sql) => sql.includes(`create table ${table.name} (`));
       expect(create).toContain(`primary key (slot, ${table.key.join(', ')})`);
-      const columns = [...(create ?? '').matchAll(/^ {2}(\w+) (int|bigint|text|jsonb)\b/gm)].map(([, name, type]) => [name, type]);
+      const alter = ddl.filter((sql) => sql.startsWith(`alter table ${table.name} `));
+      const created = (create ?? '').matchAll(/^ {2}(\w+) (int|bigint|text|jsonb)\b/gm);
+      const added = alter.flatMap((sql) => [...sql.matchAll(/add column (\w+) (int|bigint|text|jsonb)\b/g)]);
+      const dropped = alter.flatMap((sql) => [...sql.matchAll(/drop column (\w+)/g)].map(([, name]) => name));
+      const columns = [...created, ...added].map(([, name, type]) => [name, type]).filter(([name]) => !dropped.includes(name));
       expect(columns).toEqual([['slot', 'int'], ...Object.entries(table.columns)]);
     }
   });
@@ -170,7 +174,11 @@ describe('the domain', () => {
       'stock.receive',
       'order.place',
       'order.cancel',
+      'order.return',
+      'transfer.place',
     ]);
+    expect([...commandTypes.keys()]).toEqual(['account', 'stock'].flatMap((kind) => ['hold', 'confirm', 'release'].map((phase) => `${kind}.${phase}`)));
+    expect(types.filter((type) => commandTypes.has(type))).toEqual([]);
     for (const code of Object.keys(REFUSALS)) expect(code).toMatch(/^[a-z]+(_[a-z]+)*$/);
   });
 });

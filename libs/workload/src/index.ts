@@ -10,4 +10,4 @@ export { createZipf } from './generator/zipf.ts';
 export { InvoiceFileError } from './replay/header.ts';
 export { createReplay, type Replay } from './replay/replay.ts';
 export { formatReplayReport, type ReplayReport } from './replay/report.ts';
-export { type OrderLine, type Work, type WriteBody, type WriteKind, type WriteOf, keyOf } from './write.ts';
+export { type AwaitedOrder, type OrderEnd, type OrderLine, type Work, type WriteBody, type WriteKind, type WriteOf, keyOf } from './write.ts';

@@ -26,6 +26,11 @@ export const RETRY_AFTER_MAX_MS = 30_000;
 export const STALL_DEFAULT_MS = 180_000;
 export const PROGRESS_EVERY_MS = 500;
 
+/** Those that ask for the ends of orders that writes wait for, each on a connection of its own. */
+export const GATEKEEPERS = 4;
+/** Between two questions of a gatekeeper where the order is open still. */
+export const GATE_PAUSE_MS = 20;
+
 /** Lines of an order; longer invoices are split into several orders. */
 export const ORDER_LINES_MAX = 1_000;
 export const LINE_QUANTITY_MAX = 1_000_000;

@@ -35,11 +35,40 @@ export type WriteBody =
   | { readonly type: 'stock.receive'; readonly data: { readonly sku: string; readonly quantity: number } }
   | {
       readonly type: 'order.place';
-      readonly data: { readonly order: string; readonly account: string; readonly currency: string; readonly lines: readonly OrderLine[] };
+      readonly data: {
+        readonly order: string;
+        readonly account: string;
+        readonly currency: string;
+        readonly lines: readonly OrderLine[];
+        readonly deadline_seconds?: number;
+      };
     }
-  | { readonly type: 'order.cancel'; readonly data: { readonly order: string } };
+  | { readonly type: 'order.cancel'; readonly data: { readonly order: string } }
+  | {
+      readonly type: 'order.return';
+      readonly data: { readonly order: string; readonly return?: string; readonly lines: readonly Pick<OrderLine, 'sku' | 'quantity'>[] };
+    }
+  | {
+      readonly type: 'transfer.place';
+      readonly data: {
+        readonly transfer: string;
+        readonly from: string;
+        readonly to: string;
+        readonly amount: string;
+        readonly currency: string;
+      };
+    };
 
 export type WriteOf<T extends WriteBody['type']> = Extract<WriteBody, { readonly type: T }>;
+
+/** The states in which an order ends. */
+export type OrderEnd = 'confirmed' | 'rejected' | 'cancelled';
+
+/** An order whose end a write waits for, and how it may end: more than one way where it depends on timing. */
+export interface AwaitedOrder {
+  readonly order: string;
+  readonly as: readonly OrderEnd[];
+}
 
 /**
  * - `write`: sent for the first time. Counted as one of the N writes of a run.
@@ -55,8 +84,15 @@ export interface Work {
   readonly idempotencyKey: string;
   /** Other keys whose writes so far must be acked first: an order waits for the receipts of its stock. */
   readonly after?: readonly string[];
+  /** Sent only once this order has ended: what it asks for leans on the order's end. */
+  readonly onceEnded?: AwaitedOrder;
   /** The code of the refusal that the domain owes this write; applied where absent. */
   readonly refusal?: string;
+  /**
+   * What the saga may answer to it: `confirmed`, `cancelling` (a cancel in time), or the code for which it is undone or
+   * refused. More than one where it depends on timing.
+   */
+  readonly answers?: readonly string[];
 }
 
 /** The id that a write is routed and ordered by. */
@@ -73,7 +109,10 @@ export function keyOf(body: WriteBody): string {
       return body.data.sku;
     case 'order.place':
     case 'order.cancel':
+    case 'order.return':
       return body.data.order;
+    case 'transfer.place':
+      return body.data.transfer;
     default:
       return unreachable(body);
   }

@@ -26,13 +26,6 @@ export const TOPOLOGY_LANE = { recordsPerRequestMax: 1, queuedRecordsMax: 16, qu
 export const DRAIN_TIMEOUT_MS = 15_000;
 /** Between attempts while Kafka, the control database or a shard does not answer yet. */
 export const ESTABLISH_RETRY = { baseMs: 200, maxMs: 5_000 } as const;
-export const ADMIN_TOKEN_LENGTH_MIN = 16;
-export const ADMIN_CONNECTIONS_MAX = 64;
-/** Requests that are under way when the process drains are cut off after this. */
-export const ADMIN_CLOSE_MS = 5_000;
-export const ADMIN_BODY_BYTES_MAX = 256 * 1024;
-/** What a caller waits before it asks again while a database does not answer. */
-export const RETRY_AFTER_SECONDS = 2;
 
 assert(2 * LEASE.renewMs < LEASE.ttlMs, 'one renewal may fail without the term being over');
 assert(CONTROL_POOL.idleInTransactionTimeoutMs < LEASE.ttlMs, 'a leader that sleeps inside a transaction keeps nobody from following it');

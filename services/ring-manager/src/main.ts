@@ -2,13 +2,12 @@
  * The ring-manager: owns the topology. Makes topics and shards ready and writes the first epoch; serves the admin API;
  * and, where it holds the lease, drives moves and announces what comes of them.
  */
-import { readFileSync } from 'node:fs';
+import { readAdminToken } from '@millrace/admin';
 import { createKafka, KafkaUnavailable, ProduceUnknown, waitForKafka } from '@millrace/kafka';
 import { createDatabase, PgError } from '@millrace/postgres';
 import { createLog, createRegistry, retry, run, startOpsServer } from '@millrace/runtime';
 import { createShards, createTopologyFollower } from '@millrace/topology';
 import { topicNames } from '@millrace/wire';
-import { assert } from '@millrace/write';
 import { routesOf } from './api/routes.ts';
 import { startAdmin } from './api/server.ts';
 import { configOf } from './config.ts';
@@ -17,7 +16,7 @@ import { createLeadership } from './control/leadership.ts';
 import { runEngine } from './engine/engine.ts';
 import { establish } from './establish.ts';
 import { healthOf, type Progress } from './health.ts';
-import { ADMIN_TOKEN_LENGTH_MIN, CONTROL_POOL, DRAIN_TIMEOUT_MS, ESTABLISH_RETRY, LEASE, LEASE_POOL, OWNER_POOL, shardPoolMax } from './limits.ts';
+import { CONTROL_POOL, DRAIN_TIMEOUT_MS, ESTABLISH_RETRY, LEASE, LEASE_POOL, OWNER_POOL, shardPoolMax } from './limits.ts';
 import { createRingMetrics, observeRing } from './metrics.ts';
 import { driveMove, verifyMove } from './move/drive.ts';
 import { createPace } from './move/pace.ts';
@@ -36,8 +35,7 @@ await run({
   async start(life) {
     const { instance } = config;
     const registry = createRegistry();
-    const token = readFileSync(config.admin.tokenFile, 'utf8').trim();
-    assert(token.length >= ADMIN_TOKEN_LENGTH_MIN, `ADMIN_TOKEN_FILE holds at least ${ADMIN_TOKEN_LENGTH_MIN} characters`);
+    const token = readAdminToken(config.admin.tokenFile);
     const ofControl = { url: config.controlUrl, applicationName: instance, log, registry };
     const control = createDatabase({ ...CONTROL_POOL, ...ofControl, name: 'control' });
     life.onDrain('control database', () => control.end());

@@ -8,7 +8,7 @@ describe('accounts', () => {
   test('an account opens empty, once', () => {
     const book = createBook();
     expect(book.outcome('account.open', { account: 'acc-1', currency: 'GBP' })).toBe('applied');
-    expect(book.row(account, 'demo/acc-1')).toEqual({ key: 'demo/acc-1', currency: 'GBP', balance: 0n, held: 0n });
+    expect(book.row(account, 'demo/acc-1')).toEqual({ key: 'demo/acc-1', currency: 'GBP', balance: 0n, held: 0n, incoming: 0n });
     expect(book.outcome('account.open', { account: 'acc-1', currency: 'EUR' })).toBe('account_exists');
     expect(book.row(account, 'demo/acc-1')?.currency).toBe('GBP');
   });

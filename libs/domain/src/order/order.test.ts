@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { followUpKey } from '../saga/messages.ts';
 import { createBook } from '../testing/book.ts';
 import { orderPlace } from './place.ts';
 import { orders } from './table.ts';
@@ -19,19 +20,32 @@ describe('orders', () => {
         { ...line, unit_price: '2.50' },
         { ...line, unit_price: '0.00' },
       ],
-      state: 'placed',
     });
     expect(book.outcome('order.place', { ...order, currency: 'EUR' })).toBe('order_exists');
   });
 
-  test('a placed order is cancelled once, and stays', () => {
+  test('a placed order starts its saga: the total, and every sku once with the units of all its lines', () => {
     const book = createBook();
-    expect(book.outcome('order.cancel', { order: 'ord-1' })).toBe('unknown_order');
+    const lines = [line, { sku: 'b', quantity: 1, unit_price: '0.1' }, { ...line, quantity: 4, unit_price: '1' }];
+    book.write('account.open', { account: 'other', currency: 'GBP' });
+    const decision = book.write('order.place', { ...order, lines });
+    const stock = [{ sku: '85123A', quantity: 10 }, { sku: 'b', quantity: 1 }];
+    const data = { account: 'acc-1', currency: 'GBP', total: '19.10', stock, deadline_seconds: 900 };
+    expect(decision.messages).toEqual([{ stream: 'sagas', key: 'demo/ord-1', type: 'order.start', idempotencyKey: followUpKey(1n), data }]);
+  });
+
+  test('an order that is refused starts nothing', () => {
+    const book = createBook();
     book.write('order.place', order);
-    expect(book.outcome('order.cancel', { order: 'ord-1' })).toBe('applied');
-    expect(book.row(orders, 'demo/ord-1')).toMatchObject({ state: 'cancelled', total: 1500n });
-    expect(book.outcome('order.cancel', { order: 'ord-1' })).toBe('already_cancelled');
-    expect(book.outcome('order.place', order)).toBe('order_exists');
+    expect(book.write('order.place', order)).toEqual({ outcome: 'refused', code: 'order_exists' });
+  });
+
+  test('a deadline is 1 second to 7 days, 900 seconds where absent', () => {
+    const accepts = (deadline: unknown) => orderPlace.schema.safeParse({ ...order, deadline_seconds: deadline }).success;
+    for (const seconds of [1, 900, 604_800, undefined]) expect(accepts(seconds)).toBe(true);
+    for (const seconds of [0, -1, 1.5, 604_801, '60', null, Number.NaN, Infinity]) expect(accepts(seconds)).toBe(false);
+    const decision = createBook().write('order.place', { ...order, deadline_seconds: 60 });
+    expect(decision.messages?.[0]?.data).toMatchObject({ deadline_seconds: 60 });
   });
 
   test('a total reaches the end of the bigint range and not one unit further', () => {

@@ -12,7 +12,8 @@ const schema = z
     lines: z
       .array(z.strictObject({ sku, quantity: z.int().min(1).max(QUANTITY_MAX).meta({ description: 'Units returned.', examples: [2] }) }))
       .min(1)
-      .max(LINES_MAX),
+      .max(LINES_MAX)
+      .meta({ description: `1 to ${LINES_MAX.toLocaleString('en')} lines; units of a sku are taken from the lines of that sku in their order.` }),
   })
   .meta({
     title: 'order.return',

@@ -8,12 +8,12 @@ describe('stock', () => {
     const book = createBook();
     expect(book.outcome('stock.receive', { sku: '85123A', quantity: 5 })).toBe('applied');
     expect(book.outcome('stock.receive', { sku: '85123A', quantity: 1_000_000_000 })).toBe('applied');
-    expect(book.row(stock, 'demo/85123A')).toEqual({ key: 'demo/85123A', on_hand: 1_000_000_005n, reserved: 0n });
+    expect(book.row(stock, 'demo/85123A')).toEqual({ key: 'demo/85123A', on_hand: 1_000_000_005n, reserved: 0n, incoming: 0n });
   });
 
-  test('a receipt that passes the range of a bigint, with what is reserved, is refused', () => {
+  test('a receipt that passes the range of a bigint, with what is reserved and what is to come, is refused', () => {
     const at = { key: 'demo/a', tenant: 'demo', atMs: 0 } as Parameters<typeof stockReceive.apply>[1];
-    const full = { key: 'demo/a', on_hand: 2n ** 63n - 1n - 10n, reserved: 5n };
+    const full = { key: 'demo/a', on_hand: 2n ** 63n - 1n - 10n, reserved: 3n, incoming: 2n };
     const receive = (quantity: number) =>
       stockReceive.apply({ get: <R>() => full as R }, at, stockReceive.schema.parse({ sku: 'a', quantity }));
     expect(receive(5).outcome).toBe('applied');

@@ -1,6 +1,7 @@
 /** Arbitrary data of every write type, as a client may send it. */
 import { formatAmount, ID_PATTERN, MINOR_UNITS_MAX } from '@millrace/write';
 import fc from 'fast-check';
+import { DEADLINE_SECONDS_MAX } from '../saga/messages.ts';
 
 const id = fc.stringMatching(ID_PATTERN);
 const currency = fc.constantFrom('GBP', 'JPY', 'KWD');
@@ -18,6 +19,8 @@ const referenceOrNot = fc.oneof(fc.constant({}), fc.record({ reference: fc.strin
 const payment = fc.record({ payment: id, account: id });
 const newPayment = fc.tuple(payment, money, orderOrNot).map(merged);
 const partOfPayment = fc.tuple(payment, part).map(merged);
+const deadlineOrNot = fc.oneof(fc.constant({}), fc.record({ deadline_seconds: fc.integer({ min: 1, max: DEADLINE_SECONDS_MAX }) }));
+const returnOrNot = fc.oneof(fc.constant({}), fc.record({ return: id }));
 
 const line = fc.record({
   sku: id,
@@ -33,8 +36,13 @@ export const anyData: { readonly [type: string]: fc.Arbitrary<object> } = {
   'payment.void': payment,
   'payment.refund': partOfPayment,
   'stock.receive': fc.record({ sku: id, quantity: fc.integer({ min: 1, max: 1_000_000_000 }) }),
-  'order.place': fc.record({ order: id, account: id, currency, lines: fc.array(line, { minLength: 1, maxLength: 5 }) }),
+  'order.place': fc.tuple(fc.record({ order: id, account: id, currency, lines: fc.array(line, { minLength: 1, maxLength: 5 }) }), deadlineOrNot).map(merged),
   'order.cancel': fc.record({ order: id }),
+  'order.return': fc.tuple(fc.record({ order: id, lines: fc.array(fc.record({ sku: id, quantity: fc.integer({ min: 1, max: 1_000_000 }) }), { minLength: 1, maxLength: 5 }) }), returnOrNot).map(merged),
+  'transfer.place': fc
+    .tuple(fc.record({ transfer: id, from: id, to: id }), money, deadlineOrNot)
+    .filter(([{ from, to }]) => from !== to)
+    .map(merged),
 };
 
 function merged(parts: readonly object[]): object {

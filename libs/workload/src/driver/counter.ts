@@ -19,6 +19,12 @@ export interface Counter {
   /** Work for a sender; undefined where there is none left, or the counter is shut. */
   take(appetite: Appetite): Promise<Node[] | undefined>;
   settle(node: Node): void;
+  /** A write that waits for the end of an order; undefined where there is none left, or the counter is shut. */
+  takeGated(): Promise<Node | undefined>;
+  /** Its order is open still. */
+  putBack(node: Node): void;
+  /** Its order has ended. */
+  open(node: Node): void;
   /** Sends every waiting sender and the source home. */
   shut(): void;
   /** Works that are added and not settled. */
@@ -41,6 +47,7 @@ export function createCounter({ hasSingles, takesRuns }: CounterOptions): Counte
   const schedule = createSchedule({ takesRuns });
   const singles: Waiter[] = [];
   const bulks: Waiter[] = [];
+  const gatekeepers: ((node: Node | undefined) => void)[] = [];
   const bulkMin = hasSingles ? BULK_LINES_MIN : 1;
   let state: 'open' | 'ended' | 'shut' = 'open';
   let giveRoom: (() => void) | undefined;
@@ -58,7 +65,14 @@ export function createCounter({ hasSingles, takesRuns }: CounterOptions): Counte
       if (!waiter) break;
       waiter.serve(schedule.take(waiter.appetite));
     }
+    for (let keeper = gatekeepers.at(-1); keeper && state !== 'shut'; keeper = gatekeepers.at(-1)) {
+      const node = schedule.takeGated();
+      if (!node) break;
+      gatekeepers.pop();
+      keeper(node);
+    }
     if (!isDone()) return;
+    for (const keeper of gatekeepers.splice(0)) keeper(undefined);
     for (const waiter of [...singles.splice(0), ...bulks.splice(0)]) waiter.serve(undefined);
   };
   const freeRoom = (): void => {
@@ -95,6 +109,19 @@ export function createCounter({ hasSingles, takesRuns }: CounterOptions): Counte
       schedule.settle(node);
       serve();
       freeRoom();
+    },
+    takeGated: () =>
+      new Promise((resolve) => {
+        gatekeepers.push(resolve);
+        serve();
+      }),
+    putBack(node) {
+      schedule.putBack(node);
+      serve();
+    },
+    open(node) {
+      schedule.open(node);
+      serve();
     },
   };
 }

@@ -13,11 +13,13 @@ import {
   BULK_LINES_MAX,
   CONNECTIONS_MAX,
   CONNECT_TIMEOUT_MS,
+  GATEKEEPERS,
   PROGRESS_EVERY_MS,
   STALL_DEFAULT_MS,
 } from '../limits.ts';
 import type { Work } from '../write.ts';
 import { createCounter } from './counter.ts';
+import { runGatekeeper } from './gate.ts';
 import { type Sending, runSender } from './sender.ts';
 import { readSource } from './source.ts';
 import { type DriveReport, type Ending, type Progress, type Tally, createTally } from './tally.ts';
@@ -63,7 +65,7 @@ export async function drive(options: DriveOptions): Promise<DriveReport> {
   const tally = createTally({ tenant: options.tenant, collect: receipts, nowMs });
   const counter = createCounter({ hasSingles: connections > 0, takesRuns: bulkConnections > 0 && sameKeyPerBodyMax > 1 });
   const halt = createHalt(options.signal, counter.shut);
-  const pool = createPool(options.gatewayUrl, connections + bulkConnections);
+  const pool = createPool(options.gatewayUrl, connections + bulkConnections + GATEKEEPERS);
   const watch = watchRun({ options, tally, outstanding: counter.size, stallMs, nowMs, stall: halt.stall });
   const sending: Sending = { pool, apiKey: options.apiKey, counter, tally, receipts, stop: halt.stop, nowMs };
   const fail = (error: unknown): never => {
@@ -72,10 +74,11 @@ export async function drive(options: DriveOptions): Promise<DriveReport> {
   };
   const closed = destroyOn(halt.stop, pool);
   const senders = startSenders(sending, options).map((sender) => sender.catch(fail));
+  const gatekeepers = Array.from({ length: GATEKEEPERS }, () => runGatekeeper(sending).catch(fail));
   const { requests, ratePerSecond } = options;
   const source = readSource({ requests, counter, ratePerSecond, stop: halt.stop, nowMs }).catch(fail);
   try {
-    throwFirst(await Promise.allSettled([source, ...senders]));
+    throwFirst(await Promise.allSettled([source, ...senders, ...gatekeepers]));
     return tally.report({ ending: halt.ending(), unsettled: counter.size() });
   } finally {
     clearInterval(watch);

@@ -1,6 +1,6 @@
 /** What an answer means for a write: acked, refused for good, or to be sent again with the same key. */
 import { parseJson } from '@millrace/wire';
-import type { WriteKind } from '../write.ts';
+import type { OrderEnd, WriteKind } from '../write.ts';
 import type { Answer } from './post.ts';
 
 export type Judgement =
@@ -10,12 +10,19 @@ export type Judgement =
   | { readonly is: 'failed'; readonly problem: string }
   | { readonly is: 'again'; readonly reason: string };
 
+/** What the answer to a question for an order tells of its end. */
+export type EndJudgement =
+  | { readonly is: 'ended'; readonly state: OrderEnd }
+  | { readonly is: 'open' }
+  | { readonly is: 'again'; readonly reason: string };
+
 interface Reply {
   readonly receipt?: unknown;
   readonly error?: unknown;
   readonly code?: unknown;
   readonly type?: unknown;
   readonly status?: unknown;
+  readonly state?: unknown;
 }
 
 const MISMATCH = 'idempotency_mismatch';
@@ -41,6 +48,16 @@ export function judgeLines(answer: Answer, kinds: readonly WriteKind[]): Judgeme
     const line = index < complete ? lines[index] : undefined;
     return line ? judgeLine(parseReply(line), kind) : again('line_unanswered');
   });
+}
+
+/** Whether an order has ended, and how. One that is not there yet has only not been applied yet. */
+export function judgeEnd(answer: Answer): EndJudgement {
+  if (answer.cut) return { is: 'again', reason: 'connection_cut' };
+  if (answer.status === 404) return { is: 'open' };
+  const reply = parseReply(answer.body);
+  if (!isSuccess(answer.status)) return { is: 'again', reason: problemName(reply, answer.status) };
+  const state = reply?.state;
+  return state === 'confirmed' || state === 'rejected' || state === 'cancelled' ? { is: 'ended', state } : { is: 'open' };
 }
 
 function judgeLine(reply: Reply | undefined, kind: WriteKind): Judgement {

@@ -33,6 +33,12 @@ export function requestOf(body: WriteBody): Request {
       return post('/v1/orders', body.data);
     case 'order.cancel':
       return post(`/v1/orders/${encodeURIComponent(body.data.order)}/cancel`, {});
+    case 'order.return': {
+      const { order, ...rest } = body.data;
+      return post(`/v1/orders/${encodeURIComponent(order)}/returns`, rest);
+    }
+    case 'transfer.place':
+      return post('/v1/transfers', body.data);
     default:
       return unreachable(body);
   }

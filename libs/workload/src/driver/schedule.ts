@@ -5,6 +5,7 @@
  * Pure. D1 of one key at most one batch is out at any time, and within a batch its writes stand in order. D2 a write
  * is ready only when everything that it waits for is settled: acked, or refused for good, and so is everything that
  * this waited for: in a batch, a later write of a key may be answered before an earlier one, which is sent again.
+ * D3 a write that waits for the end of an order is ready only when it was opened, and is no part of another's run.
  */
 import { assert, must } from '@millrace/write';
 import { RUN_MIN } from '../limits.ts';
@@ -15,7 +16,7 @@ export interface Node {
   readonly key: string;
   /** Unsettled writes that this one waits for. */
   waits: number;
-  state: 'waiting' | 'ready' | 'taken' | 'answered' | 'settled';
+  state: 'waiting' | 'gated' | 'ready' | 'taken' | 'answered' | 'settled';
   /** Those that wait for this one. */
   readonly followers: Node[];
 }
@@ -28,6 +29,11 @@ export interface Schedule {
   /** Ready writes of hot keys, each with the rest of its key behind it. */
   runs(): number;
   add(work: Work): void;
+  /** The next write that waits for the end of an order alone: to be opened, or put back. */
+  takeGated(): Node | undefined;
+  putBack(node: Node): void;
+  /** The order has ended. */
+  open(node: Node): void;
   /**
    * Ready writes, at most `max` of them and `sameKeyMax` of one key. Hot keys come first, because they decide when
    * the whole ends; but where `takesRuns` they are left to those who take more than one of a key.
@@ -49,12 +55,18 @@ export function createSchedule({ takesRuns }: { takesRuns: boolean }): Schedule 
   const keys = new Map<string, Key>();
   const ready = createQueue<Node>();
   const runs = createQueue<Node>();
+  const gated = createQueue<Node>();
   let size = 0;
 
   const makeReady = (node: Node): void => {
     node.state = 'ready';
     const { pending } = must(keys.get(node.key), 'an unsettled write has a key');
     (pending >= RUN_MIN ? runs : ready).push(node);
+  };
+  const release = (node: Node): void => {
+    if (!node.work.onceEnded) return makeReady(node);
+    node.state = 'gated';
+    gated.push(node);
   };
   const follow = (node: Node, before: Node | undefined): void => {
     if (!before) return;
@@ -76,7 +88,7 @@ export function createSchedule({ takesRuns }: { takesRuns: boolean }): Schedule 
       for (const follower of next.followers) {
         follower.waits--;
         if (follower.waits > 0) continue;
-        if (follower.state === 'waiting') makeReady(follower);
+        if (follower.state === 'waiting') release(follower);
         else if (follower.state === 'answered') done.push(follower);
       }
     }
@@ -94,7 +106,13 @@ export function createSchedule({ takesRuns }: { takesRuns: boolean }): Schedule 
       if (key) Object.assign(key, { last: node, pending: key.pending + 1 });
       else keys.set(name, { last: node, pending: 1 });
       size++;
-      if (node.waits === 0) makeReady(node);
+      if (node.waits === 0) release(node);
+    },
+    takeGated: () => gated.shift(),
+    putBack: (node) => gated.push(node),
+    open(node) {
+      assert(node.state === 'gated', 'D3: what is opened waited for an order, and was opened once');
+      makeReady(node);
     },
     take({ max, sameKeyMax }) {
       const [first, second] = takesRuns && sameKeyMax === 1 ? [ready, runs] : [runs, ready];
@@ -125,7 +143,7 @@ function takeRun(first: Node, batch: Node[], { max, sameKeyMax }: { max: number;
 }
 
 function nextOfKey({ key, followers }: Node): Node | undefined {
-  return followers.find((each) => each.key === key && each.waits === 1 && each.state === 'waiting');
+  return followers.find((each) => each.key === key && each.waits === 1 && each.state === 'waiting' && !each.work.onceEnded);
 }
 
 interface Queue<T> {

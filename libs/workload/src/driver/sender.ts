@@ -94,7 +94,7 @@ function retryAfterMsOf({ retryAfter }: Answer): number {
 }
 
 /** The name of what the connection met. @throws what no connection can be blamed for. */
-function connectionError(error: unknown): string {
+export function connectionError(error: unknown): string {
   const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
   if (typeof code !== 'string' || CALL_ERRORS.test(code)) throw error;
   return code;

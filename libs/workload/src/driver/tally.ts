@@ -1,6 +1,6 @@
 /** Everything that a run counts, and its report. */
-import { type Tenant, unreachable } from '@millrace/write';
-import type { Work } from '../write.ts';
+import { type Tenant, must, unreachable } from '@millrace/write';
+import type { OrderEnd, Work } from '../write.ts';
 import type { Judgement } from './judge.ts';
 import { type Latency, createLatencyRecorder } from './latency.ts';
 import { type AckedReceipts, createReceiptStore } from './receipts.ts';
@@ -48,6 +48,10 @@ export interface DriveReport {
   /** Refused for good although nothing was wrong with the key: 4xx by problem code. */
   readonly failed: number;
   readonly problems: Counts;
+  /** Orders whose end a write waited for. */
+  readonly endsSeen: number;
+  /** Of them, those that ended in another way than they can, by that way. */
+  readonly unexpectedEnds: Counts;
   readonly retried: number;
   readonly retryReasons: Counts;
   /** Taken from the source and not settled when the run ended: their fate is unknown. */
@@ -67,6 +71,10 @@ export interface Tally {
   answered(durationMs: number, { bulk }: { bulk: boolean }): void;
   /** True where the work is settled by it. */
   judged(work: Work, judgement: Judgement, { bulk }: { bulk: boolean }): boolean;
+  /** The end of the order that the work waited for. */
+  ended(work: Work, state: OrderEnd): void;
+  /** Why a gated work still waits. */
+  held(reason: string): void;
   /** Works that were settled so far. */
   settled(): number;
   /** Why something was last sent again. */
@@ -83,7 +91,8 @@ export function createTally({ tenant, collect, nowMs }: { tenant: Tenant; collec
   const bulkLatency = createLatencyRecorder();
   const problems: Record<string, number> = {};
   const retryReasons: Record<string, number> = {};
-  const count = { sent: 0, acked: 0, ackedInBulk: 0, repeatsAcked: 0, mismatchesAcked: 0, conflicts: 0, failed: 0, retried: 0 };
+  const unexpectedEnds: Record<string, number> = {};
+  const count = { endsSeen: 0, sent: 0, acked: 0, ackedInBulk: 0, repeatsAcked: 0, mismatchesAcked: 0, conflicts: 0, failed: 0, retried: 0 };
   let lastReason = 'nothing was answered';
   let last = { acked: 0, atMs: startMs };
 
@@ -125,6 +134,11 @@ export function createTally({ tenant, collect, nowMs }: { tenant: Tenant; collec
       }
     },
     settled: () => count.acked + count.repeatsAcked + count.mismatchesAcked + count.conflicts + count.failed,
+    ended({ onceEnded }, state) {
+      count.endsSeen++;
+      if (!must(onceEnded, 'it waited for an order').as.includes(state)) increment(unexpectedEnds, state);
+    },
+    held: (reason) => void (lastReason = reason),
     lastReason: () => lastReason,
     progress() {
       const { sent, acked, failed, retried } = count;
@@ -141,6 +155,7 @@ export function createTally({ tenant, collect, nowMs }: { tenant: Tenant; collec
         ...count,
         perSecond: rate(count.acked, elapsedMs),
         problems,
+        unexpectedEnds,
         retryReasons,
         unsettled,
         latency: latency.summary(),

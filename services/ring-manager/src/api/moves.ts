@@ -2,8 +2,8 @@
 import type { ControlContext } from '../control/context.ts';
 import { abortMove, pauseMove, requestMove, resumeMove, verifyMoveNow } from '../control/moves.ts';
 import { listMoves, readMove, type MoveRecord } from '../control/moves.sql.ts';
-import { Refused } from '../control/refused.ts';
-import { route, type Route } from './route.ts';
+import { Refused } from '@millrace/admin';
+import { route, type Route } from '@millrace/admin';
 import type { RoutesInput } from './routes.ts';
 import { idParameter, moveAnswer, movesAnswer, movesQuery, newMoveBody, noBody, verifyAnswer } from './schemas.ts';
 import { moveJson, verifyJson } from './views.ts';

@@ -3,7 +3,7 @@ import type { ControlContext } from '../control/context.ts';
 import type { Topology } from '@millrace/ring';
 import { moveRoutes } from './moves.ts';
 import { planRoutes } from './plans.ts';
-import type { Route } from './route.ts';
+import type { Route } from '@millrace/admin';
 import { shardRoutes } from './shards.ts';
 import { topologyRoutes } from './topology.ts';
 

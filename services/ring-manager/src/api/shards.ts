@@ -1,7 +1,7 @@
 /** Shards join, change weight and state, are drained, and leave. */
 import { drainShard } from '../control/plans.ts';
 import { addShard, changeShard, removeShard, viewShards } from '../control/shards.ts';
-import { route, type Route } from './route.ts';
+import { route, type Route } from '@millrace/admin';
 import type { RoutesInput } from './routes.ts';
 import { changeShardBody, drainBody, newShardBody, planAnswer, shardAnswer, shardParameter, shardsAnswer } from './schemas.ts';
 import { planJson, shardJson } from './views.ts';

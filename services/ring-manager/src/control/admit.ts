@@ -4,7 +4,7 @@ import { MigrationChanged, type Database } from '@millrace/postgres';
 import type { Log } from '@millrace/runtime';
 import { UnknownShard, type Cluster, type Shards } from '@millrace/topology';
 import type { ShardId } from '@millrace/write';
-import { Refused } from './refused.ts';
+import { Refused } from '@millrace/admin';
 
 export interface AdmitInput {
   readonly shards: Shards;

@@ -12,7 +12,7 @@ import { applyChanges, type MemberChange } from './members.ts';
 import { listMembers } from './members.sql.ts';
 import { openMoves, type MoveRecord } from './moves.sql.ts';
 import type { LoadBy, PlanDraft } from './plans.sql.ts';
-import { Refused } from './refused.ts';
+import { Refused } from '@millrace/admin';
 import { readPastMoves, readPositions } from './statistics.sql.ts';
 
 const RATE_SAMPLE_MS = 1_000;

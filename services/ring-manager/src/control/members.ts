@@ -1,7 +1,7 @@
 /** What changes of the members make of them. Pure. */
 import type { Member } from '@millrace/ring';
 import type { ShardId } from '@millrace/write';
-import { Refused } from './refused.ts';
+import { Refused } from '@millrace/admin';
 
 /** A wish: a weight, a state, or both; of a shard that is no member, that it joins. */
 export interface MemberChange {

@@ -8,7 +8,7 @@ import { ADMIN, audit, changing } from './change.ts';
 import type { ControlContext } from './context.ts';
 import { listMembers } from './members.sql.ts';
 import { abortMoves, insertMoves, readMove, setPaused, type MoveRecord } from './moves.sql.ts';
-import { Refused } from './refused.ts';
+import { Refused } from '@millrace/admin';
 
 /** @throws Refused invalid_body, unknown_shard, shard_draining, nothing_to_move, slot_moving */
 export async function requestMove({ control, cluster }: ControlContext, { slot, target }: { readonly slot: Slot; readonly target: ShardId }): Promise<MoveRecord> {

@@ -10,7 +10,7 @@ import { applyChanges, joiningBy } from './members.ts';
 import { listMembers, writeMember } from './members.sql.ts';
 import { abortMoves, insertMoves, openMoves } from './moves.sql.ts';
 import { dropOldPreviews, insertPlan, readPlan, turnPlan, type LoadBy, type PlanContent, type PlanDraft, type PlanRecord, type PlanState } from './plans.sql.ts';
-import { Refused } from './refused.ts';
+import { Refused } from '@millrace/admin';
 
 /** How often a drain is planned anew because something changed in between. */
 const DRAIN_ATTEMPTS = 5;

@@ -8,7 +8,7 @@ import type { MemberChange } from './members.ts';
 import { listMembers } from './members.sql.ts';
 import { listMoves, type MoveRecord } from './moves.sql.ts';
 import { readPlan, type PlanContent } from './plans.sql.ts';
-import { Refused } from './refused.ts';
+import { Refused } from '@millrace/admin';
 
 /** More than a cluster has slots. */
 const MOVES_MAX = 5_000;

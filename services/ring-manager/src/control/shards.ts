@@ -9,7 +9,7 @@ import { applyChanges, WEIGHT_DEFAULT, type MemberChange } from './members.ts';
 import { listMembers, writeMember, type MemberRecord } from './members.sql.ts';
 import { openMoves } from './moves.sql.ts';
 import { refuseArrivals } from './plans.ts';
-import { Refused } from './refused.ts';
+import { Refused } from '@millrace/admin';
 
 export interface ShardView extends MemberRecord {
   /** That it owns by the newest topology. */

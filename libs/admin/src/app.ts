@@ -1,30 +1,34 @@
-/** The admin API as an express app: who may call, what is a body, and the routes. */
+/** An admin API as an express app: who may call, what is a body, and the routes. */
 import { isUtf8 } from 'node:buffer';
 import { createHash, timingSafeEqual } from 'node:crypto';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import type { Log } from '@millrace/runtime';
 import { parseJson, problem } from '@millrace/wire';
-import { Refused } from '../control/refused.ts';
-import { ADMIN_BODY_BYTES_MAX } from '../limits.ts';
-import { answer, problemOf, refuse } from './answer.ts';
-import { openapiJson } from './openapi.ts';
-import type { Route } from './route.ts';
+import { answer, refuse, tell, type ProblemOf } from './answer.ts';
+import { BODY_BYTES_MAX } from './limits.ts';
+import { openapiJson, type About } from './openapi.ts';
+import { Refused } from './refused.ts';
+import { Later, type Route } from './route.ts';
 
 export interface AppInput {
   /** Who may call: `Authorization: Bearer TOKEN`. The description needs none. */
   readonly token: string;
   readonly routes: readonly Route[];
+  readonly about: About;
+  readonly problemOf: ProblemOf;
   readonly log: Log;
 }
 
-export function createApp({ token, routes, log }: AppInput): Express {
+export function createApp({ token, routes, about, problemOf, log }: AppInput): Express {
   const app = express().disable('x-powered-by').disable('etag');
-  const description = openapiJson(routes);
+  const description = openapiJson(routes, about);
   app.get('/openapi.json', (_request, response) => void response.type('application/json').send(description));
   app.use(authorize(token));
-  app.use(express.raw({ type: 'application/json', limit: ADMIN_BODY_BYTES_MAX, inflate: false }));
-  for (const [path, those] of Map.groupBy(routes, ({ path }) => path.replace(/\{(\w+)\}/g, ':$1'))) {
-    for (const route of those) app[route.method](path, (request, response) => serve(route, request, response));
+  app.use(express.raw({ type: 'application/json', limit: BODY_BYTES_MAX, inflate: false }));
+  const byPath = Map.groupBy(routes, ({ path }) => expressPath(path));
+  for (const [path, those] of byPath) for (const route of those) app[route.method](path, (request, response) => serve(route, request, response));
+  // Behind all routes: a path that takes slashes fits those that go on from it too.
+  for (const [path, those] of byPath) {
     const allowed = those.map(({ method }) => method.toUpperCase()).join(', ');
     app.all(path, (request, response) => {
       response.setHeader('allow', allowed);
@@ -32,15 +36,26 @@ export function createApp({ token, routes, log }: AppInput): Express {
     });
   }
   app.use((request: Request, response: Response) => refuse(response, problem('not_found', `${request.method} ${request.path}`)));
-  app.use((error: unknown, _request: Request, response: Response, _next: NextFunction) => refuse(response, problemOf(error, log)));
+  app.use((error: unknown, _request: Request, response: Response, _next: NextFunction) => refuse(response, tell(error, { problemOf, log })));
   return app;
 }
 
 async function serve(route: Route, request: Request, response: Response): Promise<void> {
   const over = new AbortController();
   response.once('close', () => over.abort(new Refused('malformed_request', 'the caller does not wait any more')));
-  const body = await route.run({ parameters: { ...request.params }, query: { ...request.query }, body: bodyOf(request), signal: over.signal });
-  answer(response, route.status, body);
+  const result = await route.run({ parameters: parametersOf(request), query: { ...request.query }, body: bodyOf(request), signal: over.signal });
+  if (result instanceof Later) answer(response, 202, result.body);
+  else answer(response, route.status, result);
+}
+
+/** `{id}` takes one segment, `{id+}` one or more. */
+function expressPath(path: string): string {
+  return path.replace(/\{(\w+)\+\}/g, '*$1').replace(/\{(\w+)\}/g, ':$1');
+}
+
+/** The segments of a parameter that takes slashes arrive apart. */
+function parametersOf({ params }: Request): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries<string | string[]>(params).map(([name, value]) => [name, Array.isArray(value) ? value.join('/') : value]));
 }
 
 function bodyOf(request: Request): unknown {

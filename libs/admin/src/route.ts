@@ -1,4 +1,4 @@
-/** A route of the admin API: one row from which the server answers and the description is written. */
+/** A route of an admin API: one row from which the server answers and the description is written. */
 import type { ProblemCode } from '@millrace/wire';
 import type { z } from 'zod';
 
@@ -7,12 +7,14 @@ export type Method = 'get' | 'post' | 'patch' | 'delete';
 /** What every route tells of itself. */
 export interface RouteFacts {
   readonly method: Method;
-  /** With `{parameters}`, as OpenAPI writes it. */
+  /** With `{parameters}`, as OpenAPI writes it; `{name+}` also takes slashes that are not encoded. */
   readonly path: string;
   readonly summary: string;
   readonly description?: string;
-  readonly tag: 'topology' | 'shards' | 'plans' | 'moves';
+  readonly tag: string;
   readonly status: 200 | 201 | 202 | 204;
+  /** Whether `handle` may answer `Later`, with status 202. */
+  readonly mayBeLater?: boolean;
   readonly problems: readonly ProblemCode[];
 }
 
@@ -21,7 +23,16 @@ interface TypedRoute<P, Q, B, A> extends RouteFacts {
   readonly query?: z.ZodType<Q>;
   readonly body?: z.ZodType<B>;
   readonly answer?: z.ZodType<A>;
-  readonly handle: (input: { readonly parameters: P; readonly query: Q; readonly body: B; readonly signal: AbortSignal }) => Promise<A>;
+  readonly handle: (input: { readonly parameters: P; readonly query: Q; readonly body: B; readonly signal: AbortSignal }) => Promise<A | Later<A>>;
+}
+
+/** What was asked for is not done yet: so it stands. */
+export class Later<A> {
+  readonly body: A;
+
+  constructor(body: A) {
+    this.body = body;
+  }
 }
 
 /** What a client sends, not validated. */
@@ -53,6 +64,11 @@ export class Invalid extends Error {
     this.where = where;
     this.errors = error.issues.map(({ path, message }) => ({ path: path.join('.'), message }));
   }
+}
+
+/** The path as OpenAPI writes it. */
+export function pathOf({ path }: RouteFacts): string {
+  return path.replaceAll('+}', '}');
 }
 
 /** Bodies, parameters and queries reach `handle` only through their schemas. */

@@ -1,24 +1,28 @@
-/** The admin API's description (OpenAPI 3.1), made from the routes and schemas that the server itself runs on. */
+/** An admin API's description (OpenAPI 3.1), made from the routes and schemas that the server itself runs on. */
 import { PROBLEMS, toJson, type ProblemCode } from '@millrace/wire';
 import { z } from 'zod';
-import type { Route } from './route.ts';
+import { pathOf, type Route } from './route.ts';
+
+/** What an API says of itself. */
+export interface About {
+  readonly title: string;
+  readonly description: string;
+  /** That any route may answer, beside `unauthorized` and `internal`. */
+  readonly problems: readonly ProblemCode[];
+}
 
 type Json = { readonly [name: string]: unknown };
 
 /** Of every route; the rest stands in its row. */
-const ALWAYS = ['unauthorized', 'control_unavailable', 'internal'] as const satisfies readonly ProblemCode[];
+const ALWAYS = ['unauthorized', 'internal'] as const satisfies readonly ProblemCode[];
 const WITH_BODY = ['malformed_json', 'invalid_body', 'body_too_large', 'unsupported_media_type'] as const satisfies readonly ProblemCode[];
 
-export function openapiJson(routes: readonly Route[]): string {
+export function openapiJson(routes: readonly Route[], about: About): string {
   return toJson({
     openapi: '3.1.0',
-    info: {
-      title: 'Millrace ring-manager',
-      version: '1',
-      description: 'Shards join, leave and change weight: see what a plan would move, start it, and watch its moves. Any ring-manager answers; the one that leads does the work.',
-    },
+    info: { title: about.title, version: '1', description: about.description },
     security: [{ adminToken: [] }],
-    paths: Object.fromEntries([...Map.groupBy(routes, ({ path }) => path)].map(([path, those]) => [path, Object.fromEntries(those.map((route) => [route.method, operation(route)]))])),
+    paths: Object.fromEntries([...Map.groupBy(routes, pathOf)].map(([path, those]) => [path, Object.fromEntries(those.map((route) => [route.method, operation(route, about)]))])),
     components: {
       securitySchemes: { adminToken: { type: 'http', scheme: 'bearer', description: 'The token of ADMIN_TOKEN_FILE.' } },
       schemas: { Problem: problemSchema() },
@@ -26,8 +30,9 @@ export function openapiJson(routes: readonly Route[]): string {
   });
 }
 
-function operation(route: Route): Json {
-  const { method, path, summary, description, tag, parameters, query, body } = route;
+function operation(route: Route, about: About): Json {
+  const path = pathOf(route);
+  const { method, summary, description, tag, parameters, query, body } = route;
   const inPath = fields(parameters, 'path');
   const inQuery = fields(query, 'query');
   return {
@@ -37,7 +42,7 @@ function operation(route: Route): Json {
     tags: [tag],
     ...(inPath.length + inQuery.length === 0 ? {} : { parameters: [...inPath, ...inQuery] }),
     ...(body === undefined ? {} : { requestBody: { required: needed(body), content: { 'application/json': { schema: schemaOf(body) } } } }),
-    responses: { [route.status]: success(route), ...problems(route) },
+    responses: { [route.status]: success(route), ...(route.mayBeLater === true ? { 202: { ...success(route), description: 'Asked for, and not done yet.' } } : {}), ...problems(route, about) },
   };
 }
 
@@ -46,9 +51,9 @@ function success({ summary, answer }: Route): Json {
   return { description: summary, content: { 'application/json': { schema: schemaOf(answer) } } };
 }
 
-function problems(route: Route): Json {
+function problems(route: Route, about: About): Json {
   const parameter: readonly ProblemCode[] = route.parameters !== undefined || route.query !== undefined ? ['invalid_parameter'] : [];
-  const codes = new Set([...ALWAYS, ...parameter, ...(route.body === undefined ? [] : WITH_BODY), ...route.problems]);
+  const codes = new Set([...ALWAYS, ...about.problems, ...parameter, ...(route.body === undefined ? [] : WITH_BODY), ...route.problems]);
   return Object.fromEntries(
     [...Map.groupBy(codes, (code) => PROBLEMS[code].status)].map(([status, list]) => [
       status,

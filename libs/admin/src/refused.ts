@@ -1,4 +1,4 @@
-/** What the control plane does not do, and why: the admin API answers it as a problem document. */
+/** What is not done, and why: the admin API answers it as a problem document. */
 import type { ProblemCode } from '@millrace/wire';
 
 /** Thrown inside a transaction it leaves nothing behind. */
