@@ -145,6 +145,9 @@ function termsOf(part: Part): object {
 function factsOf({ saga }: SagaRef, next: Saga, at: At): Facts {
   const began = next.history[0]?.at_ms ?? at.atMs;
   const facts: Facts = { saga, state: next.state, after_ms: String(at.atMs - began) };
-  if (isOpen(next) && next.state !== 'undoing') return next.attempt === 0 ? facts : { ...facts, attempt: String(next.attempt) };
-  return 'cause' in next ? { ...facts, reason: next.cause.code, ...next.cause.detail } : facts;
+  return {
+    ...facts,
+    ...(isOpen(next) && next.attempt > 0 ? { attempt: String(next.attempt) } : {}),
+    ...('cause' in next ? { reason: next.cause.code, ...next.cause.detail } : {}),
+  };
 }

@@ -61,12 +61,14 @@ function unitsBySku({ lines }: Return): ReadonlyMap<string, number> {
 /** From the lines of each sku in their order, as far as they are not returned yet. */
 function claimOf({ order: { lines } }: Return, { returned = [] }: Confirmed, wanted: ReadonlyMap<string, number>): readonly LineClaim[] | Refusal {
   const claim: LineClaim[] = [];
+  const linesOf = Map.groupBy(lines.entries(), ([, { sku }]) => sku);
   for (const [sku, quantity] of wanted) {
-    if (!lines.some((line) => line.sku === sku)) return because('unknown_line', { sku });
+    const ofSku = linesOf.get(sku);
+    if (!ofSku) return because('unknown_line', { sku });
     let missing = quantity;
-    for (const [index, line] of lines.entries()) {
-      const units = line.sku === sku ? Math.min(missing, line.quantity - (returned[index] ?? 0)) : 0;
-      if (units > 0) claim.push({ line: index, quantity: units });
+    for (const [line, { quantity: bought }] of ofSku) {
+      const units = Math.min(missing, bought - (returned[line] ?? 0));
+      if (units > 0) claim.push({ line, quantity: units });
       missing -= units;
     }
     if (missing > 0) return because('exceeds_bought', { sku, left: String(quantity - missing) });

@@ -5,7 +5,7 @@ import type { Saga } from './saga.ts';
 
 export function rowOf({ key, saga: name }: SagaRef, saga: Saga): SagaRow {
   const { state, history, ...rest } = saga;
-  const { dueMs = null, ...body } = 'dueMs' in rest ? rest : { ...rest, dueMs: null };
+  const { dueMs, ...body } = { dueMs: null, ...rest };
   return {
     key,
     saga: name,

@@ -191,7 +191,6 @@ describe('what cannot be held', () => {
     // 2^63 - 1, less 1,024 times 2^53 - 1, less the 10 units on hand.
     expect(onStock('hold', { direction: 'in', quantity: 1_014 })).toMatchObject({ code: 'stock_overflow' });
     expect(onStock('hold', { direction: 'in', quantity: 1_013 }).outcome).toBe('applied');
-    expect(() => book.write('stock.receive', { sku: 'a', quantity: 1 })).not.toThrow();
     expect(book.outcome('stock.receive', { sku: 'a', quantity: 1 })).toBe('stock_overflow');
   });
 
