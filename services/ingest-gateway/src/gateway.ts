@@ -27,6 +27,7 @@ import { paymentRoutes } from './route/payments.ts';
 import { createReads } from './route/reads.ts';
 import { statusRoutes } from './route/statuses.ts';
 import { stockRoutes } from './route/stock.ts';
+import { transferRoutes } from './route/transfers.ts';
 import { connectionsOf, createHttpServer, listen } from './server.ts';
 import { createAdmission, createLaneWatch } from './write/admission.ts';
 import { createInFlight } from './write/in-flight.ts';
@@ -139,6 +140,7 @@ async function serve({ config, log, life }: GatewayOptions, { registry, breaker,
     accountRoutes(reads),
     paymentRoutes(reads),
     orderRoutes(reads),
+    transferRoutes(reads),
     stockRoutes(reads),
     docsRoutes(openapiJson()),
   ];

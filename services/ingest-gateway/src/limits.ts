@@ -57,6 +57,9 @@ const values = {
   followMoveMs: 2_000,
   watchIntervalMsMin: 2,
   watchIntervalMsMax: 50,
+  /** Returns that one answer about an order shows, and their lines together: the last ones, and at least one. */
+  returnsMax: 100,
+  returnLinesMax: 2_000,
   /** Receipts that one status query asks a shard for. */
   statusBatchMax: 1_000,
 

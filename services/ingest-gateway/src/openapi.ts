@@ -32,7 +32,8 @@ export function openapiJson(): string {
       version: '1',
       description:
         'Takes order and payment writes, acknowledges each one once Kafka holds it, and applies it exactly once in effect, in the order of its key. ' +
-        'A 202 carries a receipt: ask for its outcome, or read no older than it.',
+        'A 202 carries a receipt: ask for its outcome, or read no older than it. ' +
+        'An order, a return and a transfer touch several accounts and stock items: all of it is reserved, then all confirmed, or all given back.',
     },
     security: [{ apiKey: [] }],
     paths: { ...Object.fromEntries(writePaths.map((path) => [path.template, { post: writeOperation(path) }])), ...bulkAndStatus(), ...reads() },
@@ -102,6 +103,7 @@ function reads(): Json {
       { template: '/v1/accounts/{account}', name: 'account', schema: 'Account', query: [] },
       { template: '/v1/payments/{payment}', name: 'payment', schema: 'Payment', query: [{ name: 'account', in: 'query', required: true, schema: { type: 'string' } }] },
       { template: '/v1/orders/{order}', name: 'order', schema: 'Order', query: [] },
+      { template: '/v1/transfers/{transfer}', name: 'transfer', schema: 'Transfer', query: [] },
       { template: '/v1/stock/{sku}', name: 'sku', schema: 'Stock', query: [] },
     ].map(({ template, name, schema, query }) => [
       template,
@@ -131,14 +133,18 @@ function parameters(): Json {
       name: 'Prefer',
       in: 'header',
       required: false,
-      description: '`wait=SECONDS`, up to 30: how long to wait for the outcome, or for the write that `after` names.',
+      description:
+        '`wait=SECONDS`, up to 30: how long to wait for the outcome, or for the write that `after` names. ' +
+        'The outcome of an order, a cancel, a return or a transfer is its end: confirmed, or undone.',
       schema: { type: 'string', examples: ['wait=5'] },
     },
     After: {
       name: 'after',
       in: 'query',
       required: false,
-      description: 'A receipt: the answer is not older than its write. A receipt of another id is fine.',
+      description:
+        'A receipt: the answer is not older than its write. A receipt of another id is fine. Of an order or a transfer, the receipt of a cancel, ' +
+        'a return or the transfer itself waits until that is taken or refused. What it changes of accounts and stock comes with its end.',
       schema: { type: 'string' },
     },
   };

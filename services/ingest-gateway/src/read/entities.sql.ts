@@ -2,9 +2,10 @@
  * The entities that clients read, one query each.
  *
  * Every query reads the slot row and the position in the same statement, so in the same snapshot, as the entity:
- * what it returns is as old as that position, and no older.
+ * what it returns is as old as that position, and no older. `incoming`, the room that is promised to sagas, is nobody's
+ * money or stock yet, and is not read.
  */
-import type { AccountRow, OrderRow, PaymentRow, StockRow } from '@millrace/domain';
+import type { AccountRow, PaymentRow, StockRow } from '@millrace/domain';
 import type { Database } from '@millrace/postgres';
 import type { RoutingKey, Slot } from '@millrace/write';
 import type { SlotRow } from './positions.sql.ts';
@@ -12,8 +13,8 @@ import type { SlotRow } from './positions.sql.ts';
 /** A row of slot and entity; without the entity its columns are null. */
 export type Found<R> = SlotRow & ({ readonly found: true } & R | { readonly found: false });
 
-export async function readAccount(shard: Database, slot: Slot, key: RoutingKey): Promise<Found<AccountRow> | undefined> {
-  const rows = await shard.query<Found<AccountRow>>({
+export async function readAccount(shard: Database, slot: Slot, key: RoutingKey): Promise<Found<Omit<AccountRow, 'incoming'>> | undefined> {
+  const rows = await shard.query<Found<Omit<AccountRow, 'incoming'>>>({
     name: 'gateway-account',
     text: `
       select s.state as slot_state, s.moved_to, p.next_offset, a.key is not null as found, a.key, a.currency, a.balance, a.held
@@ -41,24 +42,8 @@ export async function readPayment(shard: Database, slot: Slot, account: RoutingK
   return rows[0];
 }
 
-export async function readOrder(shard: Database, slot: Slot, key: RoutingKey): Promise<Found<OrderRow & { readonly state: string | null }> | undefined> {
-  const rows = await shard.query<Found<OrderRow & { readonly state: string | null }>>({
-    name: 'gateway-order',
-    text: `
-      select s.state as slot_state, s.moved_to, p.next_offset, o.key is not null as found,
-             o.key, o.account, o.currency, o.total, o.lines, g.state
-      from slot s
-      left join position p on p.slot = s.slot and p.stream = 'writes'
-      left join orders o on o.slot = s.slot and o.key = $2
-      left join saga g on g.slot = s.slot and g.key = $2 and g.saga = 'order'
-      where s.slot = $1`,
-    values: [slot, key],
-  });
-  return rows[0];
-}
-
-export async function readStock(shard: Database, slot: Slot, key: RoutingKey): Promise<Found<StockRow> | undefined> {
-  const rows = await shard.query<Found<StockRow>>({
+export async function readStock(shard: Database, slot: Slot, key: RoutingKey): Promise<Found<Omit<StockRow, 'incoming'>> | undefined> {
+  const rows = await shard.query<Found<Omit<StockRow, 'incoming'>>>({
     name: 'gateway-stock',
     text: `
       select s.state as slot_state, s.moved_to, p.next_offset, k.key is not null as found, k.key, k.on_hand, k.reserved

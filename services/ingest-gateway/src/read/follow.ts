@@ -17,7 +17,7 @@ import { createOwnerHint } from './hint.ts';
 import { holdsSlot, type SlotRow } from './positions.sql.ts';
 import { isOutage, notYetApplied, shardUnavailable } from './unavailable.ts';
 import { createWalk } from './walk.ts';
-import type { Watch } from './watch.ts';
+import type { Wanted, Watch } from './watch.ts';
 
 export type Held<R> = R & { readonly next_offset: bigint };
 
@@ -25,19 +25,22 @@ export type Ask<R> = (shard: Database, id: ShardId) => Promise<R | undefined>;
 
 export interface FollowSlot {
   /**
-   * What `ask` reads on the shard that holds the slot. With `after`, its position is past that offset.
+   * What `ask` reads on the shard that holds the slot. With `after`, its position is past that offset; with `awaits`,
+   * nothing is awaited any more.
    * @throws Refusal where that does not happen before `expiresAtMs` (on `performance.now()`); at once where the shard
    * is down and nothing is waited for.
    */
-  read<R extends SlotRow>(slot: Slot, ask: Ask<R>, options: FollowOptions): Promise<Held<R>>;
+  read<R extends SlotRow>(slot: Slot, ask: Ask<R>, options: FollowOptions<R>): Promise<Held<R>>;
 }
 
-export interface FollowOptions {
+export interface FollowOptions<R extends SlotRow = SlotRow> {
   readonly expiresAtMs: number;
   /** The offset that must be applied. */
   readonly after?: bigint;
   /** True to watch the position first, because the offset was only just accepted. */
   readonly watchFirst?: boolean;
+  /** What must come before a row is the answer; it is asked again when it has. Undefined where the row is the answer. */
+  readonly awaits?: (row: Held<R>) => Wanted | undefined;
 }
 
 const PAUSE_MS_MIN = 5;
@@ -51,6 +54,7 @@ const ANY_POSITION = -1n;
 type Look<R> =
   | { readonly is: 'held'; readonly row: Held<R> }
   | { readonly is: 'moved'; readonly to: ShardId }
+  | { readonly is: 'awaits'; readonly awaited: Wanted }
   | { readonly is: 'behind' | 'reached' | 'expired' | 'incoming' | 'absent' | 'silent' | 'unknown' };
 
 export interface FollowSlotOptions {
@@ -65,30 +69,36 @@ export function createFollowSlot({ topology, database, watch, log }: FollowSlotO
   const hint = createOwnerHint(topology);
   const addresses = createAddresses({ database, log });
 
-  async function read<R extends SlotRow>(slot: Slot, ask: Ask<R>, options: FollowOptions): Promise<Held<R>> {
+  async function read<R extends SlotRow>(slot: Slot, ask: Ask<R>, options: FollowOptions<R>): Promise<Held<R>> {
     const { expiresAtMs, after, watchFirst = false } = options;
+    const position: Wanted = { is: 'position', offset: after ?? ANY_POSITION };
     const walk = createWalk(() => hint.ownerOf(slot));
     const refusal = (look: Look<R>['is']): Refusal => refusalOf(look, { shard: walk.at(), slot, after });
     let pauseMs = PAUSE_MS_MIN;
-    let watching = watchFirst && after !== undefined;
+    let watching: Wanted | undefined = watchFirst && after !== undefined ? position : undefined;
     for (;;) {
-      const look: Look<R> = watching ? await watchOnce(walk.at(), slot, options) : await askOnce(walk.at(), ask, after);
+      const look: Look<R> = watching ? await watchOnce(walk.at(), slot, watching, expiresAtMs) : await askOnce(walk.at(), ask, options);
       switch (look.is) {
         case 'held':
           return look.row;
         case 'reached':
-          watching = false;
+          watching = undefined;
           continue;
         case 'behind':
-          watching = true;
+          watching = position;
+          continue;
+        case 'awaits':
+          watching = look.awaited;
           continue;
         case 'incoming':
           // So it is between fence and activation; or the topology and its signposts are old, and the owner is another.
           hint.renew();
-          watching = true;
+          watching = position;
           continue;
         case 'expired':
           if (isOver()) throw refusal(look.is);
+          // What a saga does is asked for again now and then, whatever the watch has seen.
+          if (watching?.is === 'saga') watching = undefined;
           if (!walk.heed()) continue;
           break;
         case 'moved':
@@ -102,7 +112,7 @@ export function createFollowSlot({ topology, database, watch, log }: FollowSlotO
           await startOver(look.is);
       }
       // On another shard the rows are asked, unless it is a position that is waited for.
-      watching = watching && after !== undefined;
+      if (watching?.is === 'saga' || after === undefined) watching = undefined;
     }
 
     function isOver(): boolean {
@@ -124,21 +134,23 @@ export function createFollowSlot({ topology, database, watch, log }: FollowSlotO
     }
   }
 
-  async function askOnce<R extends SlotRow>(shard: ShardId, ask: Ask<R>, after: bigint | undefined): Promise<Look<R>> {
+  async function askOnce<R extends SlotRow>(shard: ShardId, ask: Ask<R>, { after, awaits }: FollowOptions<R>): Promise<Look<R>> {
     const known = addresses.find(shard);
     if (known === undefined) return { is: 'unknown' };
     try {
       const row = await ask(known, shard);
       if (!holdsSlot(row)) return elsewhere(row);
-      return after === undefined || row.next_offset > after ? { is: 'held', row } : { is: 'behind' };
+      if (after !== undefined && row.next_offset <= after) return { is: 'behind' };
+      const awaited = awaits?.(row);
+      return awaited ? { is: 'awaits', awaited } : { is: 'held', row };
     } catch (error) {
       if (!isOutage(error)) throw error;
       return { is: 'silent' };
     }
   }
 
-  async function watchOnce(shard: ShardId, slot: Slot, { after = ANY_POSITION, expiresAtMs }: FollowOptions): Promise<Look<never>> {
-    const result = await watch.past(shard, slot, after, Math.min(expiresAtMs, performance.now() + WATCH_SLICE_MS));
+  async function watchOnce(shard: ShardId, slot: Slot, awaited: Wanted, expiresAtMs: number): Promise<Look<never>> {
+    const result = await watch.until(shard, slot, awaited, Math.min(expiresAtMs, performance.now() + WATCH_SLICE_MS));
     return result.is === 'elsewhere' ? elsewhere(result.row) : result;
   }
 

@@ -1,4 +1,6 @@
+import { OPEN_SAGA_STATES, SAGA_STATES } from '@millrace/domain';
 import type { Database } from '@millrace/postgres';
+import { RELEASE_TYPE } from '@millrace/wire';
 import type { ShardId } from '@millrace/write';
 
 export type SlotState = 'INCOMING' | 'ACTIVE' | 'MOVING' | 'MOVED' | 'ABORTED';
@@ -16,15 +18,72 @@ export function holdsSlot(row: SlotRow | undefined): row is SlotRow & { readonly
   return (row?.slot_state === 'ACTIVE' || row?.slot_state === 'MOVING') && row.next_offset !== null;
 }
 
-/** One row for each of the slots that the shard knows. */
-export function readPositions(shard: Database, slots: readonly number[]): Promise<readonly (SlotRow & { readonly slot: number })[]> {
-  return shard.query({
-    name: 'gateway-positions',
+/** The slot's row, where the shard knows the slot. */
+export async function readPosition(shard: Database, slot: number): Promise<SlotRow | undefined> {
+  const rows = await shard.query<SlotRow>({
+    name: 'gateway-position',
     text: `
-      select s.slot, s.state as slot_state, s.moved_to, p.next_offset
+      select s.state as slot_state, s.moved_to, p.next_offset
       from slot s
       left join position p on p.slot = s.slot and p.stream = 'writes'
-      where s.slot = any($1::int[])`,
-    values: [slots],
+      where s.slot = $1`,
+    values: [slot],
+  });
+  return rows[0];
+}
+
+/** A slot that is watched. */
+export interface WatchedSlot {
+  readonly slot: number;
+  /** From which offset of stream `sagas` on somebody waits for word; null where nobody does. */
+  readonly from: bigint | null;
+}
+
+export interface Progress extends SlotRow {
+  readonly slot: number;
+  /** Up to this offset of stream `sagas`, itself excluded, the journal was looked through. */
+  readonly looked_to: bigint | null;
+  /** Keys of sagas that were started, moved to another state, refused something, or that are parked. */
+  readonly told: readonly string[] | null;
+  /** Those of them that ended, refused something, or are parked: nothing more may come. */
+  readonly ended: readonly string[] | null;
+}
+
+/** Offsets of a slot's sagas that one look goes through, so that it stays small behind an outage. */
+const LOOK_OFFSETS_MAX = 2_000;
+
+const ENDS = SAGA_STATES.filter((state) => !OPEN_SAGA_STATES.some((open) => open === state))
+  .map((state) => `'${state}'`)
+  .join(', ');
+
+/**
+ * One row for each of the slots that the shard knows: how far it is, and which of the keys its sagas told something of.
+ *
+ * It costs what was applied since the last look, however many wait: the journal is a feed, and each of its rows is seen once.
+ */
+export function readProgress(shard: Database, slots: readonly WatchedSlot[], keys: readonly string[]): Promise<readonly Progress[]> {
+  return shard.query({
+    name: 'gateway-progress',
+    text: `
+      select s.slot, s.state as slot_state, s.moved_to, p.next_offset, r.upto as looked_to, t.told, t.ended
+      from unnest($1::int[], $2::bigint[]) as w(slot, since)
+      join slot s on s.slot = w.slot
+      left join position p on p.slot = w.slot and p.stream = 'writes'
+      left join position q on q.slot = w.slot and q.stream = 'sagas'
+      cross join lateral (select greatest(w.since, least(coalesce(q.next_offset, 0), w.since + ${LOOK_OFFSETS_MAX})) as upto) r
+      left join lateral (
+        select array_agg(distinct n.key) as told, array_agg(distinct n.key) filter (where n.ended) as ended
+        from (
+          select j.key, j.outcome = 'refused' or j.type = '${RELEASE_TYPE}' or j.detail ->> 'state' in (${ENDS}) as ended
+          from journal j
+          where j.slot = w.slot and j.stream = 'sagas' and j."offset" >= w.since and j."offset" < r.upto
+                and j.detail is not null and j.key = any($3::text[])
+          union all
+          select k.key, true
+          from parked k
+          where k.slot = w.slot and k.stream = 'sagas' and k."offset" >= w.since and k."offset" < r.upto and k.key = any($3::text[])
+        ) n
+      ) t on w.since is not null`,
+    values: [slots.map(({ slot }) => slot), slots.map(({ from }) => from?.toString() ?? null), keys],
   });
 }

@@ -1,7 +1,7 @@
 /**
- * Waiting until a shard has applied an offset.
+ * Waiting until a shard has applied an offset, or has word of a saga.
  *
- * While anyone waits for a shard, one loop reads the positions of the slots waited for: one small query for all
+ * While anyone waits for a shard, one loop reads the progress of the slots waited for: one small query for all
  * waiters together. It reads often while positions move and less often while they do not. Where the slot is INCOMING the
  * waiters wait on: it is about to be activated there.
  */
@@ -11,23 +11,31 @@ import type { ShardId, Slot } from '@millrace/write';
 import { Refusal } from '../http/answer.ts';
 import type { Deadline, Deadlines } from '../http/deadlines.ts';
 import type { Limits } from '../limits.ts';
-import { holdsSlot, readPositions, type SlotRow } from './positions.sql.ts';
+import { holdsSlot, readProgress, type Progress, type SlotRow, type WatchedSlot } from './positions.sql.ts';
+
+/** What is waited for in a slot. */
+export type Wanted =
+  /** The position of stream `writes` is past the offset. */
+  | { readonly is: 'position'; readonly offset: bigint }
+  /** Stream `sagas` tells something of the key, at this offset or later; with `ended`, something after which nothing may come. */
+  | { readonly is: 'saga'; readonly key: string; readonly from: bigint; readonly ended: boolean };
 
 /** `elsewhere`: the shard neither holds the slot nor is about to; its row, which tells where the slot went. */
 export type WatchResult = { readonly is: 'reached' | 'expired' } | { readonly is: 'elsewhere'; readonly row: SlotRow | undefined };
 
 export interface Watch {
   /**
-   * Resolves once the position of the slot is past the offset, the slot is elsewhere, or the time is over.
+   * Resolves once what is awaited is so, the slot is elsewhere, or the time is over.
    * @throws Refusal at the limit of waiters.
    */
-  past(shard: ShardId, slot: Slot, offset: bigint, expiresAtMs: number): Promise<WatchResult>;
+  until(shard: ShardId, slot: Slot, awaited: Wanted, expiresAtMs: number): Promise<WatchResult>;
   waiters(): number;
 }
 
 interface Waiter extends Deadline {
   readonly slot: Slot;
-  readonly offset: bigint;
+  /** Of a saga: as far as the journal was looked through for it. */
+  awaited: Wanted;
   settle(result: WatchResult): void;
 }
 
@@ -42,11 +50,11 @@ export function createWatch({ database, deadlines, limits, log }: WatchOptions):
   const waitersByShard = new Map<ShardId, Set<Waiter>>();
   let waiters = 0;
 
-  function past(shard: ShardId, slot: Slot, offset: bigint, expiresAtMs: number): Promise<WatchResult> {
+  function until(shard: ShardId, slot: Slot, awaited: Wanted, expiresAtMs: number): Promise<WatchResult> {
     if (waiters >= limits.waitersMax) throw new Refusal('too_many_requests', 'too many requests wait', { retryAfterS: 1 });
     return new Promise((resolve) => {
       const waiting = waitersByShard.get(shard) ?? new Set<Waiter>();
-      const waiter: Waiter = { slot, offset, expiresAtMs, expire: () => waiter.settle({ is: 'expired' }), settle };
+      const waiter: Waiter = { slot, awaited, expiresAtMs, expire: () => waiter.settle({ is: 'expired' }), settle };
       waiters += 1;
       waiting.add(waiter);
       deadlines.add(waiter);
@@ -81,14 +89,9 @@ export function createWatch({ database, deadlines, limits, log }: WatchOptions):
   async function readOnce(shard: ShardId, waiting: Set<Waiter>): Promise<boolean> {
     const asked = [...waiting];
     try {
-      const rows = await readPositions(database(shard), [...new Set(asked.map(({ slot }) => slot))]);
-      const rowOf = new Map(rows.map((row) => [row.slot, row]));
-      for (const waiter of asked) {
-        const row = rowOf.get(waiter.slot);
-        if (holdsSlot(row)) {
-          if (row.next_offset > waiter.offset) waiter.settle({ is: 'reached' });
-        } else if (row?.slot_state !== 'INCOMING') waiter.settle({ is: 'elsewhere', row });
-      }
+      const { slots, keys } = questionOf(asked);
+      const found = new Map((await readProgress(database(shard), slots, keys)).map((row) => [row.slot, seenOf(row)]));
+      for (const waiter of asked) look(waiter, found.get(waiter.slot));
       return true;
     } catch (error) {
       log.warn({ shard, waiters: asked.length, error }, 'positions could not be read; the waiters wait on');
@@ -96,5 +99,47 @@ export function createWatch({ database, deadlines, limits, log }: WatchOptions):
     }
   }
 
-  return { past, waiters: () => waiters };
+  return { until, waiters: () => waiters };
+}
+
+/** What a look saw of one slot. */
+interface Seen {
+  readonly row: Progress;
+  readonly told: ReadonlySet<string>;
+  readonly ended: ReadonlySet<string>;
+}
+
+function seenOf(row: Progress): Seen {
+  return { row, told: new Set(row.told), ended: new Set(row.ended) };
+}
+
+/** Of each slot the journal is looked through from the first offset on that a waiter has not seen. */
+function questionOf(waiters: readonly Waiter[]): { readonly slots: readonly WatchedSlot[]; readonly keys: readonly string[] } {
+  const fromBySlot = new Map<number, bigint | null>();
+  const keys = new Set<string>();
+  for (const { slot, awaited } of waiters) {
+    const known = fromBySlot.get(slot) ?? null;
+    if (awaited.is === 'position') {
+      fromBySlot.set(slot, known);
+      continue;
+    }
+    fromBySlot.set(slot, known === null || awaited.from < known ? awaited.from : known);
+    keys.add(awaited.key);
+  }
+  return { slots: [...fromBySlot].map(([slot, from]) => ({ slot, from })), keys: [...keys] };
+}
+
+function look(waiter: Waiter, seen: Seen | undefined): void {
+  const { awaited } = waiter;
+  if (!seen || !holdsSlot(seen.row)) {
+    if (seen?.row.slot_state !== 'INCOMING') waiter.settle({ is: 'elsewhere', row: seen?.row });
+    return;
+  }
+  if (awaited.is === 'position') {
+    if (seen.row.next_offset > awaited.offset) waiter.settle({ is: 'reached' });
+    return;
+  }
+  const word = awaited.ended ? seen.ended : seen.told;
+  if (word.has(awaited.key)) waiter.settle({ is: 'reached' });
+  else if (seen.row.looked_to !== null && seen.row.looked_to > awaited.from) waiter.awaited = { ...awaited, from: seen.row.looked_to };
 }

@@ -8,7 +8,7 @@ import type { Metrics } from '../metrics.ts';
 import { BULK_TEMPLATE } from '../bulk/bulk.ts';
 import { matchWrite } from '../write/paths.ts';
 
-const READ_PATTERN = /^\/v1\/(?:accounts|payments|orders|stock|writes)\/[^/]+$/;
+const READ_PATTERN = /^\/v1\/(?:accounts|payments|orders|transfers|stock|writes)\/[^/]+$/;
 
 export function notFound({ bodies, metrics }: { bodies: BodyReader; metrics: Metrics }): RequestHandler {
   const route = metrics.route('none');

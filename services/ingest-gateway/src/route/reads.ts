@@ -3,6 +3,8 @@
  *
  * A read is never older than the receipt in `?after=`. A receipt of the entity's own slot is checked in the statement
  * that reads the entity; one of another slot is waited for first, because all that the entity reads now is then newer.
+ * What sagas make of orders and transfers is in stream `sagas`: there the receipt of a cancel, a return or a transfer has
+ * passed when its saga has taken or refused it, so that the read shows it. What participants make of it comes later.
  */
 import type { Database } from '@millrace/postgres';
 import { ID_PATTERN, type Receipt, type Slot, type Tenant } from '@millrace/write';
@@ -25,8 +27,12 @@ export interface ReadRequest {
   /** Of the path, or of the query: an id in its alphabet. @throws Refusal for another one. */
   id(parameter: string): string;
   /** Asks the shard that holds the slot, not before the receipt of `?after=`. */
-  ask<R extends SlotRow>(slot: Slot, query: (shard: Database) => Promise<R | undefined>): Promise<R>;
+  ask: AskSlot;
+  /** The same, of what sagas change: not before they have answered the receipt's write. */
+  askAnswered: AskSlot;
 }
+
+type AskSlot = <R extends SlotRow>(slot: Slot, query: (shard: Database) => Promise<R | undefined>) => Promise<R>;
 
 export interface Reads {
   /** S. */
@@ -54,12 +60,18 @@ export function createReads({ keys, follow, outcomes, inFlight, slots, limits, m
     const after = afterText === undefined ? undefined : receiptOf(tenant, afterText, slots);
     const waitMs = after ? (waitMsOf(req.headers.prefer, limits.waitMsMax) ?? limits.afterWaitMs) : limits.followMoveMs;
     const expiresAtMs = performance.now() + waitMs;
+    const ask: AskSlot = async (slot, query) => {
+      const own = await waitForOthers(slot, after, expiresAtMs);
+      return follow.read(slot, query, { expiresAtMs, ...(own ? { after: own.offset } : {}) });
+    };
     return {
       tenant,
       id: (parameter) => idOf(parameter, pathParameter(req, parameter) ?? queryParameter(req, parameter, limits)),
-      async ask(slot, query) {
-        const own = await waitForOthers(slot, after, expiresAtMs);
-        return follow.read(slot, query, { expiresAtMs, ...(own ? { after: own.offset } : {}) });
+      ask,
+      async askAnswered(slot, query) {
+        // What goes on to a saga of another slot changes nothing here.
+        if (after?.slot === slot) await outcomes.answered(tenant, after, expiresAtMs);
+        return ask(slot, query);
       },
     };
   }

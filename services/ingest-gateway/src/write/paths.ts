@@ -4,11 +4,13 @@ import {
   accountOpen,
   orderCancel,
   orderPlace,
+  orderReturn,
   paymentAuthorize,
   paymentCapture,
   paymentRefund,
   paymentVoid,
   stockReceive,
+  transferPlace,
   writeTypes,
   type AnyWriteType,
 } from '@millrace/domain';
@@ -53,6 +55,8 @@ export const writePaths: readonly WritePath[] = [
   one('/v1/stock/{sku}/receipts', stockReceive.type),
   one('/v1/orders', orderPlace.type),
   one('/v1/orders/{order}/cancel', orderCancel.type),
+  one('/v1/orders/{order}/returns', orderReturn.type),
+  one('/v1/transfers', transferPlace.type),
 ];
 
 /** `accounts` or `accounts/deposits`: the fixed segments after /v1. */
