@@ -18,6 +18,10 @@ import { moveHot } from './cases/move-hot.ts';
 import { moveMemory } from './cases/move-memory.ts';
 import { moveRate } from './cases/move-rate.ts';
 import { moveStall } from './cases/move-stall.ts';
+import { ordersDown } from './cases/orders-down.ts';
+import { ordersHot } from './cases/orders-hot.ts';
+import { ordersLatency } from './cases/orders-latency.ts';
+import { ordersRate } from './cases/orders-rate.ts';
 import { plan } from './cases/plan.ts';
 import type { Bench, Report } from './harness/bench.ts';
 import { createChildren } from './harness/children.ts';
@@ -40,6 +44,10 @@ const CASES: Record<BenchmarkName, (bench: Bench) => Promise<Report>> = {
   'move-rate': moveRate,
   'move-hot': moveHot,
   'move-memory': moveMemory,
+  'orders-rate': ordersRate,
+  'orders-latency': ordersLatency,
+  'orders-hot': ordersHot,
+  'orders-down': ordersDown,
 };
 const DIR = join(import.meta.dirname, '..', '..', '.millrace', 'bench');
 

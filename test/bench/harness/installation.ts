@@ -20,12 +20,15 @@ const FUNDED_TIMEOUT_MS = 60_000;
 export interface Installation {
   readonly apiKey: string;
   readonly gatewayPort: number;
+  /** The topic of what became of writes and sagas. */
+  readonly outcomes: string;
   /** Runs from the beginning. */
   readonly ringManager: Service;
   readonly ring: Ring;
   /** Starts a gateway, ready to take requests. */
   readonly startGateway: () => Promise<Service>;
   readonly startWriter: () => Promise<Service>;
+  readonly startOrchestrator: () => Promise<Service>;
   /** Makes a later shard a member that owns nothing yet, for the first time or again: its address comes first. */
   readonly join: (shard: string) => Promise<void>;
   /** The address of a shard's database, for its owner. */
@@ -86,14 +89,16 @@ export async function createInstallation(bench: Bench, { name, slots, later = []
   const positions: Positions = await createPositions(addresses);
   const gatewayPort = await freePort();
   const keysFile = writeJson(home, 'api-keys.json', { keys: [{ sha256: hash('sha256', apiKey, 'hex'), tenant: TENANT }] });
-  const { writes } = topicNames(prefix);
+  const { writes, outcomes } = topicNames(prefix);
   return {
     apiKey,
     gatewayPort,
+    outcomes,
     ringManager,
     ring,
     startGateway: () => services.start('ingest-gateway', { HOST: '127.0.0.1', PORT: String(gatewayPort), API_KEYS_FILE: keysFile }),
     startWriter: () => services.start('shard-writer', {}),
+    startOrchestrator: () => services.start('saga-orchestrator', {}),
     join: async (shard) => {
       addresses[shard] = databases.urlOf(shard);
       writeJson(home, 'shards.json', addresses);

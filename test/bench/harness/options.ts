@@ -3,22 +3,26 @@ import { parseArgs } from 'node:util';
 import type { Options } from './bench.ts';
 
 const MOVES = ['move-acks', 'move-stall', 'move-bandwidth', 'move-rate', 'move-hot', 'move-memory'] as const;
-export const BENCHMARKS = ['ack', 'bulk', 'apply', 'latency', 'memory', 'growth', 'plan', ...MOVES] as const;
+const ORDERS = ['orders-rate', 'orders-latency', 'orders-hot', 'orders-down'] as const;
+export const BENCHMARKS = ['ack', 'bulk', 'apply', 'latency', 'memory', 'growth', 'plan', ...MOVES, ...ORDERS] as const;
 export type BenchmarkName = (typeof BENCHMARKS)[number];
 
 /** Names that stand for several. */
-const GROUPS = new Map<string, readonly BenchmarkName[]>([['all', BENCHMARKS], ['move', MOVES]]);
+const GROUPS = new Map<string, readonly BenchmarkName[]>([['all', BENCHMARKS], ['move', MOVES], ['orders', ORDERS]]);
 
 export const USAGE = `Usage: npm run bench -- NAME [OPTIONS]
 
   NAME  ack | bulk | apply | latency | memory | growth | plan
         move-acks | move-stall | move-bandwidth | move-rate | move-hot | move-memory
-        move, which is those that begin so, or all; several may be given
+        orders-rate | orders-latency | orders-hot | orders-down
+        move or orders, which is those that begin so, or all; several may be given
 
   --rounds N          how often each side is measured, in turns (default 3)
-  --seconds N         length of a measurement by time: ack, latency, move-acks, move-stall (default 10)
+  --seconds N         length of a measurement by time: ack, latency, move-acks, move-stall,
+                      orders-latency, and how long orders-down waits (default 10)
   --records N         size of a measurement by count: bulk, apply, growth, move-bandwidth, move-rate, move-hot
-                      (default 400000)
+                      (default 400000); of orders-rate, orders-latency and orders-hot at most 40000,
+                      of orders-down at most 100000
   --memory-records N  writes of the memory benchmark; its backlog is half of it (default 2000000)
   --journal-rows N    rows of the slot that move-memory moves (default 10000000)
   --json FILE         also write everything that was measured

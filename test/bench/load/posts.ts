@@ -8,6 +8,7 @@
 import { optionsOf, say } from '../peers/say.ts';
 import { openConnection, type Answer, type Connection } from './connection.ts';
 import { createHistogram } from './histogram.ts';
+import { sendAtRate } from './rate.ts';
 import { postPayment, readPayment } from './requests.ts';
 
 interface Options {
@@ -22,8 +23,6 @@ interface Options {
 }
 
 const PROBE_CONNECTIONS = 32;
-/** Requests that wait for a free connection; beyond it the server is far below the rate and the run is worthless. */
-const OVERDUE_MAX = 50_000;
 
 const options = optionsOf<Options>();
 const ack = createHistogram();
@@ -34,9 +33,9 @@ let stopped = false;
 
 const connections = await Promise.all(Array.from({ length: options.connections }, () => openConnection({ ...options, onError })));
 const probes = options.probesPerSecond === undefined ? [] : await Promise.all(Array.from({ length: PROBE_CONNECTIONS }, () => openConnection({ ...options, onError })));
-const rated = options.ratePerSecond === undefined ? undefined : sendAtRate(options.ratePerSecond, connections, sendAck);
+const rated = options.ratePerSecond === undefined ? undefined : sendAtRate({ ratePerSecond: options.ratePerSecond, pool: connections, send: sendAck, isStopped, onError });
 if (rated === undefined) connections.forEach(sendForEver);
-if (options.probesPerSecond !== undefined) sendAtRate(options.probesPerSecond, probes, sendProbe);
+if (options.probesPerSecond !== undefined) sendAtRate({ ratePerSecond: options.probesPerSecond, pool: probes, send: sendProbe, isStopped, onError });
 
 setTimeout(measure, options.warmupSeconds * 1000);
 
@@ -71,36 +70,15 @@ function measure(): void {
   }, options.seconds * 1000);
 }
 
+function isStopped(): boolean {
+  return stopped;
+}
+
 function sendForEver(connection: Connection): void {
   const next = () => {
     if (!stopped) sendAck(connection, performance.now(), next);
   };
   next();
-}
-
-/** `overdue`: when those requests were due that no connection was free for yet. */
-function sendAtRate(ratePerSecond: number, pool: readonly Connection[], send: typeof sendAck): { readonly overdue: readonly number[] } {
-  const startedAt = performance.now();
-  const free = [...pool];
-  const overdue: number[] = [];
-  let due = 0;
-  const dispatch = () => {
-    while (free.length > 0 && overdue.length > 0) {
-      const connection = free.pop()!;
-      send(connection, overdue.shift()!, () => {
-        free.push(connection);
-        dispatch();
-      });
-    }
-  };
-  const timer = setInterval(() => {
-    if (stopped) return clearInterval(timer);
-    const until = Math.floor(((performance.now() - startedAt) / 1000) * ratePerSecond);
-    for (; due < until; due++) overdue.push(startedAt + (due / ratePerSecond) * 1000);
-    if (overdue.length > OVERDUE_MAX) onError(new Error(`the server is far below ${ratePerSecond} requests/s`));
-    dispatch();
-  }, 1);
-  return { overdue };
 }
 
 function sendAck(connection: Connection, dueAt: number, done: () => void): void {
