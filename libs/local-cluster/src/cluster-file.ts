@@ -12,6 +12,8 @@ const pid = z.int().nullable();
 const schema = z.object({
   gateway: z.string(),
   admin: z.string(),
+  /** The admin API of a saga-orchestrator. */
+  sagas: z.string(),
   /** Of the supervisor: it starts and stops the Postgres of a shard. The admin token opens it. */
   local: z.string(),
   apiKey: z.string(),

@@ -30,7 +30,7 @@ export interface LocalClusterOptions {
   readonly ringManagers?: number;
   /** Default 1. */
   readonly writers?: number;
-  /** Saga-orchestrators. */
+  /** Saga-orchestrators. Default 1. */
   readonly orchestrators?: number;
   /** Default 1. */
   readonly gateways?: number;
@@ -51,16 +51,17 @@ export interface LocalClusterOptions {
   readonly tune?: Tune;
 }
 
-/** A process of the cluster by its name in cluster.json: `kafka-1`, `control`, `shard-a`, `ring-manager`, `ring-manager-2`, `shard-writer-1`, `ingest-gateway-1`. */
+/** A process of the cluster by its name in cluster.json: `kafka-1`, `control`, `shard-a`, `ring-manager`, `ring-manager-2`, `shard-writer-1`, `saga-orchestrator-1`, `ingest-gateway-1`. */
 export type ClusterProcess = Pick<Child, 'name' | 'pid' | 'logFile' | 'start' | 'stop' | 'kill' | 'exited'>;
 
 export interface LocalCluster {
   readonly dir: string;
   /** As it is now. */
   readonly file: ClusterFile;
-  /** Of each gateway and of each ring-manager; the first ones' are in `file` too. */
+  /** Of each gateway, ring-manager and saga-orchestrator; the first ones' are in `file` too. */
   readonly gatewayUrls: readonly string[];
   readonly adminUrls: readonly string[];
+  readonly sagaUrls: readonly string[];
   /** @throws AssertionFailed for a name that the cluster does not have. */
   process(name: string): ClusterProcess;
   processes(): readonly ClusterProcess[];
@@ -118,6 +119,7 @@ export async function startLocalCluster(options: LocalClusterOptions): Promise<L
       },
       gatewayUrls: services.gatewayUrls,
       adminUrls: services.adminUrls,
+      sagaUrls: services.sagaUrls,
       process: (name) => must(children().find((child) => child.name === name), `the cluster has a process ${name}`),
       processes: children,
       stop,

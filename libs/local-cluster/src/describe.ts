@@ -25,6 +25,7 @@ export function describeCluster({ slots, topicPrefix, secrets, servers, services
   return {
     gateway: must(services.gatewayUrls[0], 'there is a gateway'),
     admin: must(services.adminUrls[0], 'there is a ring-manager'),
+    sagas: must(services.sagaUrls[0], 'there is a saga-orchestrator'),
     local: localUrl,
     apiKey: secrets.apiKey,
     adminToken: secrets.adminToken,

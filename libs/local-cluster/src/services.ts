@@ -43,6 +43,8 @@ export interface Services {
   readonly gatewayUrls: readonly string[];
   /** Of each ring-manager. */
   readonly adminUrls: readonly string[];
+  /** The admin API of each saga-orchestrator. */
+  readonly sagaUrls: readonly string[];
   /** The ports in use, by name, as the layout keeps them. */
   readonly ports: Readonly<Record<string, number>>;
 }
@@ -78,7 +80,10 @@ export async function createServices(input: ServicesInput): Promise<Services> {
   const writers: Service[] = [];
   for (let n = 1; n <= input.writers; n += 1) writers.push(await create('shard-writer', `shard-writer-${n}`, 'writer', {}));
   const orchestrators: Service[] = [];
-  for (let n = 1; n <= input.orchestrators; n += 1) orchestrators.push(await create('saga-orchestrator', `saga-orchestrator-${n}`, 'writer', {}));
+  for (let n = 1; n <= input.orchestrators; n += 1) {
+    const ADMIN_PORT = await port(nth('sagas', n));
+    orchestrators.push(await create('saga-orchestrator', `saga-orchestrator-${n}`, 'writer', { ADMIN_TOKEN_FILE: adminTokenFile, ADMIN_PORT }));
+  }
   const gateways: Service[] = [];
   for (let n = 1; n <= input.gateways; n += 1) {
     const name = `ingest-gateway-${n}`;
@@ -88,7 +93,8 @@ export async function createServices(input: ServicesInput): Promise<Services> {
   const url = (name: string): string => `http://127.0.0.1:${must(ports[name], `${name} has a port`)}`;
   const gatewayUrls = gateways.map(({ name }) => url(name));
   const adminUrls = ringManagers.map((_, i) => url(nth('admin', i + 1)));
-  return { ringManagers, writers, orchestrators, gateways, gatewayUrls, adminUrls, ports };
+  const sagaUrls = orchestrators.map((_, i) => url(nth('sagas', i + 1)));
+  return { ringManagers, writers, orchestrators, gateways, gatewayUrls, adminUrls, sagaUrls, ports };
 }
 
 /** The first needs no number: there are rarely two. */

@@ -43,6 +43,12 @@ export const PROBLEMS = {
   move_state: { status: 409, title: 'The move is not in a state that allows this', action: 'See the state of the move: GET /v1/moves/{id}.' },
   slot_moving: { status: 409, title: 'The slot is moving already', action: 'Wait for the move to end, or abort it.' },
   nothing_to_move: { status: 409, title: 'The slot is where it is to go', action: 'Nothing is to be done.' },
+  unknown_saga: { status: 404, title: 'There is no such saga', action: 'See GET /v1/sagas: an order is `tenant/order/order`, a return `tenant/order/return/{return}`, a transfer `tenant/{transfer}/transfer`.' },
+  already_ended: { status: 409, title: 'The saga has ended', action: 'Nothing is to be done.' },
+  already_rejected: { status: 409, title: 'The saga is undone already, for another reason', action: 'Nothing is to be done: it ends as rejected.' },
+  already_cancelled: { status: 409, title: 'The saga is cancelled already', action: 'Nothing is to be done: it ends as cancelled.' },
+  too_late: { status: 409, title: 'The saga is past its pivot', action: 'It can only go forward. What an order has bought can be returned.' },
+  saga_refused: { status: 409, title: 'The saga does not take this', action: 'See `detail`, and the saga: GET /v1/sagas/{id}.' },
   control_unavailable: { status: 503, title: 'The control database does not answer', action: 'Nothing is known to have changed. Retry after `Retry-After` seconds.' },
   internal: { status: 500, title: 'An error of ours', action: 'Retry with the same key; report the time and the path if it stays.' },
 } as const satisfies Record<string, ProblemKind>;

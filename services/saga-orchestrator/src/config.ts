@@ -1,28 +1,20 @@
 /** The environment of a saga-orchestrator. */
 import { readConfig, setting } from '@millrace/runtime';
+import { streamConfigOf, streamSettings } from '@millrace/slot-processor';
 import { z } from 'zod';
 
 const schema = z
   .object({
-    KAFKA_BROKERS: setting.list(),
-    CONTROL_URL: setting.postgresUrl(),
-    SHARDS_FILE: setting.text(),
-    TOPIC_PREFIX: z.string().default(''),
+    ...streamSettings,
     GROUP_ID: setting.text().default('saga-orchestrator'),
     INSTANCE: setting.text().default('saga-orchestrator'),
-    LOG_LEVEL: setting.logLevel().default('info'),
-    OPS_HOST: setting.text().default('127.0.0.1'),
-    OPS_PORT: setting.port(),
+    ADMIN_HOST: setting.text().default('127.0.0.1'),
+    ADMIN_PORT: setting.port(),
+    ADMIN_TOKEN_FILE: setting.text(),
   })
   .transform((env) => ({
-    kafkaBrokers: env.KAFKA_BROKERS,
-    controlUrl: env.CONTROL_URL,
-    shardsFile: env.SHARDS_FILE,
-    topicPrefix: env.TOPIC_PREFIX,
-    groupId: `${env.TOPIC_PREFIX}${env.GROUP_ID}`,
-    instance: env.INSTANCE,
-    logLevel: env.LOG_LEVEL,
-    ops: { host: env.OPS_HOST, port: env.OPS_PORT },
+    ...streamConfigOf(env),
+    admin: { host: env.ADMIN_HOST, port: env.ADMIN_PORT, tokenFile: env.ADMIN_TOKEN_FILE },
   }));
 
 export type Config = z.infer<typeof schema>;

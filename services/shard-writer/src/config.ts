@@ -1,29 +1,15 @@
 /** The environment of a shard-writer. */
 import { readConfig, setting } from '@millrace/runtime';
+import { streamConfigOf, streamSettings } from '@millrace/slot-processor';
 import { z } from 'zod';
 
 const schema = z
   .object({
-    KAFKA_BROKERS: setting.list(),
-    CONTROL_URL: setting.postgresUrl(),
-    SHARDS_FILE: setting.text(),
-    TOPIC_PREFIX: z.string().default(''),
+    ...streamSettings,
     GROUP_ID: setting.text().default('shard-writer'),
     INSTANCE: setting.text().default('shard-writer'),
-    LOG_LEVEL: setting.logLevel().default('info'),
-    OPS_HOST: setting.text().default('127.0.0.1'),
-    OPS_PORT: setting.port(),
   })
-  .transform((env) => ({
-    kafkaBrokers: env.KAFKA_BROKERS,
-    controlUrl: env.CONTROL_URL,
-    shardsFile: env.SHARDS_FILE,
-    topicPrefix: env.TOPIC_PREFIX,
-    groupId: `${env.TOPIC_PREFIX}${env.GROUP_ID}`,
-    instance: env.INSTANCE,
-    logLevel: env.LOG_LEVEL,
-    ops: { host: env.OPS_HOST, port: env.OPS_PORT },
-  }));
+  .transform(streamConfigOf);
 
 export type Config = z.infer<typeof schema>;
 

@@ -1,0 +1,83 @@
+/** Sagas as the admin API shows them. */
+import { sagaId } from '@millrace/domain';
+import { isOpen, nameOfPart, partsOf, PHASES, type Part, type Saga } from '@millrace/saga';
+import type { RoutingKey } from '@millrace/write';
+import type { z } from 'zod';
+import { NAMED_MAX } from '../limits.ts';
+import type { FoundSaga, SagaList, SagaView } from '../sagas/find.ts';
+import type { Obstacles } from '../sagas/obstacles.ts';
+import { kindOf } from '../transition.ts';
+import type { sagaAnswer, sagasAnswer } from './schemas.ts';
+
+type SagaJson = z.infer<typeof sagaAnswer>;
+type SummaryJson = z.infer<typeof sagasAnswer>['sagas'][number];
+
+export function listJson({ sagas, more, obstacles, silent }: SagaList, nowMs: number): z.infer<typeof sagasAnswer> {
+  const last = sagas.at(-1);
+  return {
+    sagas: sagas.map((found) => summaryJson(found, { obstacles, nowMs, namedMax: NAMED_MAX })),
+    ...(more && last ? { next: `${last.row.started_ms} ${idOf(last)}` } : {}),
+    silent_shards: [...silent].map(([shard, reason]) => ({ shard, reason })),
+  };
+}
+
+export function sagaJson({ obstacles, ...found }: SagaView, nowMs: number): SagaJson {
+  const { saga } = found;
+  return {
+    ...summaryJson(found, { obstacles, nowMs, namedMax: Infinity }),
+    parts: saga.parts.map((part, index) => ({ participant: nameOfPart(part), ...termsOf(part), ...(isOpen(saga) ? { answered: !saga.waiting.includes(index) } : {}) })),
+    history: saga.history.map(({ state, at_ms: atMs }) => ({ state, at: isoOf(atMs) })),
+  };
+}
+
+interface Seen {
+  readonly obstacles: Obstacles;
+  readonly nowMs: number;
+  readonly namedMax: number;
+}
+
+function summaryJson(found: FoundSaga, { obstacles, nowMs, namedMax }: Seen): SummaryJson {
+  const { row, saga, shard } = found;
+  const startedMs = Number(row.started_ms);
+  const waiting = waitsFor(row.key, saga, obstacles);
+  const because = isOpen(saga) ? obstacles.ofSaga(row.key) : undefined;
+  return {
+    id: idOf(found),
+    kind: kindOf(row.saga),
+    state: row.state,
+    started_at: isoOf(startedMs),
+    changed_at: isoOf(Number(row.changed_ms)),
+    ...(isOpen(saga) ? { age_seconds: Math.max(0, Math.round((nowMs - startedMs) / 1000)) } : {}),
+    ...(row.due_ms === null ? {} : { due_at: isoOf(Number(row.due_ms)) }),
+    attempt: saga.attempt,
+    ...('cause' in saga ? { reason: saga.cause.code, ...(saga.cause.detail === undefined ? {} : { detail: { ...saga.cause.detail } }) } : {}),
+    slot: row.slot,
+    shard,
+    waits_for: waiting.slice(0, namedMax),
+    ...(waiting.length > namedMax ? { waits_for_more: waiting.length - namedMax } : {}),
+    ...(because === undefined ? {} : { because: { ...because } }),
+  };
+}
+
+/** Those first that something is known of. */
+function waitsFor(key: string, saga: Saga, obstacles: Obstacles): SummaryJson['waits_for'] {
+  if (!isOpen(saga)) return [];
+  const all = partsOf(saga).map((part) => {
+    const { shard, obstacle } = obstacles.ofPart(key, part);
+    return { participant: nameOfPart(part), step: PHASES[saga.state], ...(shard === undefined ? {} : { shard }), ...(obstacle === undefined ? {} : { because: { ...obstacle } }) };
+  });
+  return all.sort((a, b) => Number('because' in b) - Number('because' in a));
+}
+
+function termsOf(part: Part) {
+  const { direction } = part;
+  return part.kind === 'account' ? { direction, amount: part.amount, currency: part.currency } : { direction, quantity: part.quantity };
+}
+
+function idOf({ row }: FoundSaga): string {
+  return sagaId({ key: row.key as RoutingKey, saga: row.saga });
+}
+
+function isoOf(ms: number): string {
+  return new Date(ms).toISOString();
+}

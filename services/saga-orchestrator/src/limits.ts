@@ -1,0 +1,32 @@
+/** The limits of what a saga-orchestrator does beside its stream. */
+import { assert } from '@millrace/write';
+
+/** Between two looks for timers on a shard. A look that finds a full page goes on at once. */
+export const LOOK_EVERY_MS = 500;
+export const LOOK_ROWS_MAX = 1_000;
+/** Timers of a shard that are fired and still stand there; behind them no other is fired until some are gone. */
+export const FIRED_MAX = 20_000;
+/** A timer that still stands is fired again after this, each time later: its key may be parked. */
+export const FIRE_AGAIN = { baseMs: 15_000, maxMs: 600_000 } as const;
+/** Behind a look, or a shot, that failed. */
+export const TIMER_RETRY = { baseMs: 1_000, maxMs: 15_000 } as const;
+
+/** Between two counts of what stands on a shard; behind a slow one as many times longer as `COUNT_SHARE`. */
+export const COUNT_EVERY_MS = 5_000;
+export const COUNT_SHARE = 20;
+/** Sagas past their pivot, or being undone, whose times are kept to tell how long that takes. */
+export const STAGES_MAX = 50_000;
+
+/** Of the admin API alone, so that no question of an operator keeps a turn waiting. */
+export const ASKING_POOL = { poolMax: 2, statementTimeoutMs: 5_000, lockTimeoutMs: 1_000, idleInTransactionTimeoutMs: 5_000, connectTimeoutMs: 2_000 } as const;
+/** A shard that has not answered by then is named as silent. */
+export const ANSWER_MAX_MS = 3_000;
+export const LIST_MAX = 500;
+/** Participants of one saga that a list names. */
+export const NAMED_MAX = 5;
+/** How long a retry or a cancel waits for what becomes of it. */
+export const OUTCOME_WAIT_MS = 5_000;
+export const OUTCOME_LOOK_MS = 100;
+
+assert(LOOK_ROWS_MAX <= FIRED_MAX, 'what one look finds can be remembered');
+assert(FIRE_AGAIN.baseMs > 10 * LOOK_EVERY_MS, 'a timer on its way through the log is not fired again');

@@ -1,0 +1,92 @@
+/** What sagas tell: counter, labels and log line of an event in one place. */
+import { OPEN_SAGA_STATES } from '@millrace/domain';
+import { Counter, Gauge, Histogram, LATENCY_BUCKETS_SECONDS, type Log, type Registry } from '@millrace/runtime';
+import type { OnCommitted } from '@millrace/slot-processor';
+import type { ShardId } from '@millrace/write';
+import { STAGES_MAX } from './limits.ts';
+import { createStages } from './stages.ts';
+import { meaningOf, type Meaning } from './transition.ts';
+
+export interface SagaMetrics {
+  readonly committed: OnCommitted;
+  /** How late each timer was fired. */
+  fired(shard: ShardId, lateMs: readonly number[]): void;
+  timersFailed(shard: ShardId, error: unknown, delayMs: number): void;
+  /** What stands on the shard, of the slots that this process applies. */
+  standing(shard: ShardId, now: { readonly open: ReadonlyMap<string, number>; readonly oldestStartedMs: number | undefined }): void;
+  notCounted(shard: ShardId, error: unknown): void;
+  /** No slot of this process is the shard's any more. */
+  left(shard: ShardId): void;
+}
+
+/** From one turn of a stream to the longest deadline that is usual. */
+const SAGA_BUCKETS_SECONDS = [...LATENCY_BUCKETS_SECONDS, 60, 300, 900, 3_600, 86_400, 604_800];
+const ENDS: ReadonlySet<string> = new Set(['confirmed', 'rejected', 'cancelled']);
+
+export function createSagaMetrics({ log, registry, now = Date.now }: { log: Log; registry: Registry; now?: () => number }): SagaMetrics {
+  const registers = [registry];
+  const started = new Counter({ name: 'millrace_sagas_started_total', help: 'Sagas that began, by kind.', labelNames: ['kind'], registers });
+  const ended = new Counter({ name: 'millrace_sagas_ended_total', help: 'Sagas that ended, by kind and outcome.', labelNames: ['kind', 'outcome'], registers });
+  const undone = new Counter({ name: 'millrace_saga_compensations_total', help: 'Sagas that began to give back what they held, by kind.', labelNames: ['kind'], registers });
+  const retried = new Counter({ name: 'millrace_saga_retries_total', help: 'Sagas whose open steps an operator had sent again.', labelNames: ['kind'], registers });
+  const refused = new Counter({ name: 'millrace_saga_refusals_total', help: 'Starts, cancels and retries that were refused, by type and code.', labelNames: ['type', 'code'], registers });
+  const seconds = new Histogram({ name: 'millrace_saga_seconds', help: 'From the start of a saga to its end.', labelNames: ['kind', 'outcome'], buckets: SAGA_BUCKETS_SECONDS, registers });
+  const stageSeconds = new Histogram({ name: 'millrace_saga_stage_seconds', help: 'How long a saga was in a state that it left.', labelNames: ['kind', 'state'], buckets: SAGA_BUCKETS_SECONDS, registers });
+  const timeouts = new Counter({ name: 'millrace_saga_timeouts_total', help: 'Timers fired, those fired again included.', labelNames: ['shard'], registers });
+  const late = new Histogram({ name: 'millrace_saga_timeout_late_seconds', help: 'From when a timer was due until it was in the log.', labelNames: ['shard'], buckets: SAGA_BUCKETS_SECONDS, registers });
+  const failures = new Counter({ name: 'millrace_saga_timer_failures_total', help: 'Looks for timers that failed and are tried again.', labelNames: ['shard'], registers });
+  const open = new Gauge({ name: 'millrace_sagas_open', help: 'Sagas that have not ended, by state.', labelNames: ['shard', 'state'], registers });
+  const oldestStartedMs = new Map<ShardId, number | undefined>();
+  new Gauge({
+    name: 'millrace_saga_oldest_open_seconds',
+    help: 'Age of the oldest saga that has not ended; 0 where all have. It grows while the shard cannot be asked.',
+    labelNames: ['shard'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [shard, startedMs] of oldestStartedMs) this.set({ shard }, startedMs === undefined ? 0 : Math.max(0, (now() - startedMs) / 1000));
+    },
+  });
+  const stageOf = createStages(STAGES_MAX);
+
+  function moved(shard: ShardId, event: Meaning & { readonly is: 'moved' }): void {
+    const { id, kind, state, reason, attempt, afterMs } = event;
+    if (event.starts) started.inc({ kind });
+    if (event.isRetry) retried.inc({ kind });
+    else if (state === 'undoing') undone.inc({ kind });
+    if (ENDS.has(state)) {
+      ended.inc({ kind, outcome: state });
+      seconds.observe({ kind, outcome: state }, afterMs / 1000);
+    }
+    const stage = stageOf(event);
+    if (stage) stageSeconds.observe({ kind, state: stage.state }, stage.tookMs / 1000);
+    log.info({ shard, saga: id, state, reason, attempt, afterMs }, event.isRetry ? 'saga is sent again' : `saga ${state}`);
+  }
+
+  return {
+    committed(shard, rows) {
+      for (const row of rows) {
+        const meaning = meaningOf(row);
+        if (meaning.is === 'moved') moved(shard, meaning);
+        else if (meaning.is === 'refused') refused.inc({ type: meaning.type, code: meaning.code });
+      }
+    },
+    fired(shard, lateMs) {
+      timeouts.inc({ shard }, lateMs.length);
+      for (const ms of lateMs) late.observe({ shard }, Math.max(0, ms / 1000));
+    },
+    timersFailed(shard, error, delayMs) {
+      failures.inc({ shard });
+      log.warn({ shard, reason: String(error), delayMs }, 'timers of the shard wait; trying again');
+    },
+    standing(shard, now) {
+      for (const state of OPEN_SAGA_STATES) open.set({ shard, state }, now.open.get(state) ?? 0);
+      oldestStartedMs.set(shard, now.oldestStartedMs);
+    },
+    notCounted: (shard, error) => log.debug({ shard, reason: String(error) }, 'open sagas not counted'),
+    left(shard) {
+      for (const state of OPEN_SAGA_STATES) open.remove({ shard, state });
+      oldestStartedMs.delete(shard);
+    },
+  };
+}
