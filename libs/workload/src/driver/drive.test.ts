@@ -24,10 +24,16 @@ interface Fake {
   readonly keys: string[];
   readonly bulkBodies: string[][];
   readonly requests: { path: string; body: unknown }[];
+  /** The orders that were asked for. */
+  readonly asked: string[];
 }
 
+/** The state of an order when it is asked for the n-th time; undefined: there is none yet. */
+type Ends = (order: string, asked: number) => string | undefined;
+
 /** A gateway that answers by a plan, and keeps the order in which it acked. */
-async function fakeGateway(plan: Plan = () => 'ack'): Promise<Fake> {
+async function fakeGateway(plan: Plan = () => 'ack', ends: Ends = () => 'confirmed'): Promise<Fake> {
+  const asked: string[] = [];
   const keys: string[] = [];
   const bulkBodies: string[][] = [];
   const requests: { path: string; body: unknown }[] = [];
@@ -42,6 +48,12 @@ async function fakeGateway(plan: Plan = () => 'ack'): Promise<Fake> {
   const receive = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const text = await textOf(request);
     const path = request.url ?? '';
+    if (request.method === 'GET') {
+      const order = path.replace('/v1/orders/', '');
+      asked.push(order);
+      const state = ends(order, asked.filter((each) => each === order).length);
+      return void response.writeHead(state ? 200 : 404).end(JSON.stringify({ order, state }));
+    }
     if (path !== '/v1/writes') {
       requests.push({ path, body: JSON.parse(text) });
       answerSingle(response, decide(String(request.headers['idempotency-key'])), keys.length);
@@ -59,7 +71,7 @@ async function fakeGateway(plan: Plan = () => 'ack'): Promise<Fake> {
   };
   server = createServer((request, response) => void receive(request, response));
   await new Promise<void>((resolve) => server!.listen(0, '127.0.0.1', resolve));
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, keys, bulkBodies, requests };
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, keys, bulkBodies, requests, asked };
 }
 
 async function textOf(request: IncomingMessage): Promise<string> {
@@ -151,6 +163,38 @@ describe('the driver', () => {
     ];
     await run(gateway.url, works);
     expect(gateway.keys).toEqual(['stock', 'order']);
+  });
+
+  test('sends a return only once its order has ended, holds up nothing else, and counts ends that cannot be', async () => {
+    const keysAtEnd: string[][] = [];
+    const gateway = await fakeGateway(
+      () => 'ack',
+      (order, asked) => {
+        if (asked < 3 || gateway.keys.length < 52) return asked === 1 ? undefined : 'placed';
+        keysAtEnd.push([...gateway.keys]);
+        return order === 'sold' ? 'confirmed' : 'rejected';
+      },
+    );
+    const returnOf = (order: string): Work => ({
+      kind: 'write',
+      body: { type: 'order.return', data: { order, lines: [{ sku: 's', quantity: 1 }] } },
+      idempotencyKey: `return-${order}`,
+      onceEnded: { order, as: ['confirmed'] },
+    });
+    const cancel = (order: string): Work => ({ kind: 'write', body: { type: 'order.cancel', data: { order } }, idempotencyKey: `cancel-${order}` });
+    const works = [cancel('sold'), returnOf('sold'), cancel('unsold'), returnOf('unsold'), ...deposits(50, (n) => `acc${n % 3}`)];
+    const report = await run(gateway.url, works, { bulkConnections: 1, bulkLines: 5, sameKeyPerBodyMax: 5 });
+    expect(report).toMatchObject({ ending: { is: 'complete' }, acked: 54, failed: 0, endsSeen: 2, unexpectedEnds: { rejected: 1 } });
+    expect(keysAtEnd).toHaveLength(2);
+    expect(keysAtEnd[0]!.some((key) => key.startsWith('return-'))).toBe(false);
+    expect(gateway.keys.indexOf('return-unsold')).toBeGreaterThan(50);
+  });
+
+  test('ends as stalled, telling why, where an order never ends', async () => {
+    const gateway = await fakeGateway(() => 'ack', () => 'placed');
+    const work: Work = { kind: 'write', body: { type: 'order.cancel', data: { order: 'o' } }, idempotencyKey: 'k', onceEnded: { order: 'o', as: ['confirmed'] } };
+    const report = await run(gateway.url, [work], { stallMs: 200 });
+    expect(report).toMatchObject({ ending: { is: 'stalled', reason: 'order_open' }, acked: 0, unsettled: 1 });
   });
 
   test('counts refusals of the gateway by problem, and the conflicts that were asked for apart', async () => {
@@ -260,6 +304,8 @@ describe('the requests', () => {
       { type: 'stock.receive', data: { sku: 's', quantity: 3 } },
       { type: 'order.place', data: { order: 'o', account: 'a', currency: 'GBP', lines: [{ sku: 's', quantity: 1, unit_price: '2' }] } },
       { type: 'order.cancel', data: { order: 'o' } },
+      { type: 'order.return', data: { order: 'o', return: 'r', lines: [{ sku: 's', quantity: 1 }] } },
+      { type: 'transfer.place', data: { transfer: 't', from: 'a', to: 'b', amount: '1', currency: 'GBP' } },
     ];
     await run(gateway.url, bodies.map((body, n): Work => ({ kind: 'write', body, idempotencyKey: `k${n}` })), { connections: 1 });
     const byPath = (a: object, b: object): number => JSON.stringify(a).localeCompare(JSON.stringify(b));
@@ -275,6 +321,8 @@ describe('the requests', () => {
         { path: '/v1/stock/s/receipts', body: { quantity: 3 } },
         { path: '/v1/orders', body: { order: 'o', account: 'a', currency: 'GBP', lines: [{ sku: 's', quantity: 1, unit_price: '2' }] } },
         { path: '/v1/orders/o/cancel', body: {} },
+        { path: '/v1/orders/o/returns', body: { return: 'r', lines: [{ sku: 's', quantity: 1 }] } },
+        { path: '/v1/transfers', body: { transfer: 't', from: 'a', to: 'b', amount: '1', currency: 'GBP' } },
       ].sort(byPath),
     );
   });

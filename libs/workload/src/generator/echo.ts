@@ -22,6 +22,10 @@ function vary(body: WriteBody): WriteBody | undefined {
       return { type: body.type, data: { ...body.data, quantity: body.data.quantity + 1 } };
     case 'order.place':
       return { type: body.type, data: { ...body.data, account: `${body.data.account}.` } };
+    case 'order.return':
+      return { type: body.type, data: { ...body.data, lines: [...body.data.lines, { sku: 'another-body', quantity: 1 }] } };
+    case 'transfer.place':
+      return { type: body.type, data: { ...body.data, to: `${body.data.to}.` } };
     case 'payment.authorize':
       return { type: body.type, data: { ...body.data, order: 'another-body' } };
     default:

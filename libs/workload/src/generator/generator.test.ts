@@ -33,15 +33,16 @@ describe('the generator', () => {
   test('gives writes of every type, every refusal, repeats and mismatches', () => {
     const works = [...createGenerator({ seed: 'all', writes: 20_000 })];
     expect(new Set(works.map(({ body }) => body.type))).toEqual(new Set(writeTypes.keys()));
-    const owed = new Set(works.flatMap(({ refusal }) => refusal ?? []));
-    const unreached = ['balance_overflow', 'stock_overflow', 'skipped_by_operator', 'not_parked', 'still_parked'];
+    const owed = new Set(works.flatMap(({ refusal, answers = [] }) => [...answers, ...(refusal ? [refusal] : [])]).filter((code) => code in REFUSALS));
+    const ofOperators = ['cancelled_by_operator', 'already_ended', 'skipped_by_operator', 'not_parked', 'still_parked'];
+    const unreached = ['balance_overflow', 'stock_overflow', 'already_released', ...ofOperators];
     expect([...owed, ...unreached].sort()).toEqual(Object.keys(REFUSALS).sort());
     expect(new Set(works.map(({ kind }) => kind))).toEqual(new Set(['write', 'repeat', 'mismatch']));
     const currencies = works.flatMap(({ body }) => (body.type === 'account.open' ? [body.data.currency] : []));
     expect(currencies).toEqual(expect.arrayContaining(['GBP', 'JPY', 'KWD']));
   });
 
-  test('knows the outcome of each write: the domain, folding the stream in its order, agrees (G1)', () => {
+  test('knows the outcome of each write where sagas take and give nothing: the domain, folding the stream in its order, agrees (G1)', () => {
     const rows = createRows();
     for (const work of createGenerator({ seed: 'outcomes', writes: 20_000 })) {
       if (work.kind === 'write') expect({ work, ...fold(rows, work) }).toEqual({ work, code: work.refusal });

@@ -1,19 +1,24 @@
 /**
- * A realistic stream of writes from a seed: accounts, deposits, stock, orders and payments over Zipf-distributed
- * keys, with bursts, retries, misused idempotency keys and writes that the domain must refuse.
+ * A realistic stream of writes from a seed: accounts, deposits, stock, orders across shards with cancels and returns,
+ * transfers and payments over Zipf-distributed keys, with bursts, retries, misused idempotency keys, writes that the
+ * domain must refuse and orders that must be undone.
  *
  * Pure: the same options give the same stream. G1 each key's writes come in the order in which they must be acked.
  * G2 exactly `writes` works of kind `write` come, each under an idempotency key of its own; repeats and mismatches
- * come on top. G3 every id but the skus holds `run`, so that another run meets nothing of this one.
+ * come on top. G3 every id but those of the common skus holds `run`, so that another run meets nothing of this one, and
+ * takes none of the units that this one counts on. G4 see `book.ts`.
  */
 import { assert, must } from '@millrace/write';
 import type { Work } from '../write.ts';
-import { authorize, cancel, capture, deposit, open, pay, place, receive, refund, voidPayment } from './actions.ts';
+import { authorize, capture, deposit, open, pay, receive, refund, voidPayment } from './actions.ts';
 import { type Account, type Book, createBook } from './book.ts';
 import { mismatchOf, repeatOf } from './echo.ts';
+import { cancel, cancelLate, place, placeAndCancel, placeInHaste, placeInOtherCurrency, placeLimited, placeOnNobody, placeTooDear, placeTooMany } from './orders.ts';
 import { type Random, createRandom } from './random.ts';
 import { refusals } from './refusals.ts';
+import { giveBack, giveBackForeign, giveBackTooMany, giveBackTwice, giveBackUnsold } from './returns.ts';
 import type { Action, Draft, Scene } from './scene.ts';
+import { transfer, transferToNobody, transferToOtherCurrency, transferTooMuch, transferTwice } from './transfers.ts';
 import { createZipf } from './zipf.ts';
 
 export interface GeneratorOptions {
@@ -49,16 +54,39 @@ const CURRENCIES = ['GBP', 'GBP', 'GBP', 'EUR', 'EUR', 'USD', 'USD', 'CHF', 'JPY
 
 /** Each action as often as its weight. */
 const ACTIONS: readonly Action[] = weighted([
-  [deposit, 12],
-  [pay, 16],
-  [authorize, 15],
-  [capture, 14],
+  [deposit, 10],
+  [pay, 13],
+  [authorize, 12],
+  [capture, 12],
   [voidPayment, 3],
-  [refund, 7],
-  [place, 19],
-  [cancel, 4],
-  [receive, 10],
+  [refund, 6],
+  [receive, 8],
+  [place, 18],
+  [placeLimited, 3],
+  [placeTooMany, 2],
+  [placeTooDear, 1],
+  [placeAndCancel, 2],
+  [cancel, 1],
+  [giveBack, 5],
+  [transfer, 4],
 ]);
+
+/** What must be refused: by the domain at once, or by a saga. */
+const REFUSED: readonly Action[] = [
+  ...refusals,
+  placeOnNobody,
+  placeInOtherCurrency,
+  placeInHaste,
+  cancelLate,
+  giveBackTooMany,
+  giveBackForeign,
+  giveBackUnsold,
+  giveBackTwice,
+  transferTooMuch,
+  transferToNobody,
+  transferToOtherCurrency,
+  transferTwice,
+];
 
 /** The stream. @throws AssertionFailed for options out of range. */
 export function* createGenerator(options: GeneratorOptions): Generator<Work, void, undefined> {
@@ -95,21 +123,21 @@ function* draftsOf(options: GeneratorOptions, run: string, random: Random): Gene
     const rank = burst.actionsLeft > 0 ? burst.rank : accountRank(random);
     if (burst.actionsLeft > 0) burst.actionsLeft--;
     const isNew = book.accounts[rank] === undefined;
-    const scene: Scene = { book, random, account: accountAt(book, { rank, run, random }), newId, pickSku };
+    const scene: Scene = { book, random, run, account: accountAt(book, { rank, run, random }), newId, pickSku };
     yield* isNew ? open(scene) : act(scene);
   }
 }
 
 function act(scene: Scene): readonly Draft[] {
   const { random } = scene;
-  const action = random.pick(random.chance(REFUSAL_CHANCE) ? refusals : ACTIONS);
+  const action = random.pick(random.chance(REFUSAL_CHANCE) ? REFUSED : ACTIONS);
   return action(scene);
 }
 
 function accountAt(book: Book, { rank, run, random }: { rank: number; run: string; random: Random }): Account {
   const known = book.accounts[rank];
   if (known) return known;
-  const account = { id: `acc-${run}-${rank}`, currency: random.pick(CURRENCIES), balance: 0n, payments: [], unpaid: undefined };
+  const account = { id: `acc-${run}-${rank}`, currency: random.pick(CURRENCIES), least: 0n, most: 0n, payments: [] };
   book.accounts[rank] = account;
   return account;
 }

@@ -12,7 +12,7 @@ export const refusals: readonly Action[] = [
   ({ account, newId }) => [refuse('unknown_account', depositOf(newId('nobody'), account.currency))],
   ({ account }) => [refuse('account_exists', { type: 'account.open', data: { account: account.id, currency: account.currency } })],
   ({ account }) => [refuse('currency_mismatch', depositOf(account.id, account.currency === 'USD' ? 'EUR' : 'USD'))],
-  (scene) => [refuse('insufficient_funds', authorizeOf(scene, scene.newId('pay'), scene.account.balance + 1n))],
+  (scene) => [refuse('insufficient_funds', authorizeOf(scene, scene.newId('pay'), scene.account.most + 1n))],
   (scene) => onPayment(scene.account, () => true, ({ id }) => refuse('payment_exists', authorizeOf(scene, id, 1n))),
   ({ account, newId }) => [
     refuse('unknown_payment', { type: 'payment.capture', data: { payment: newId('nothing'), account: account.id } }),
@@ -37,14 +37,13 @@ export const refusals: readonly Action[] = [
     return onPayment(account, isUntouched, (payment) => refuse('invalid_amount', captureOf(account, payment, '0.001')));
   },
   ({ newId }) => [refuse('unknown_order', { type: 'order.cancel', data: { order: newId('nothing') } })],
-  ({ random, book }) => {
-    const order = book.orders.length > 0 ? random.pick(book.orders) : undefined;
-    if (order?.state !== 'cancelled') return [];
-    return [refuse('already_cancelled', { type: 'order.cancel', data: { order: order.id } })];
+  ({ newId, pickSku }) => {
+    const lines = [{ sku: pickSku(), quantity: 1 }];
+    return [refuse('unknown_order', { type: 'order.return', data: { order: newId('nothing'), lines } })];
   },
-  ({ random, book, pickSku }) => {
+  ({ random, book, account, pickSku }) => {
     if (book.orders.length === 0) return [];
-    const { id, account } = random.pick(book.orders);
+    const { id } = random.pick(book.orders);
     const lines = [{ sku: pickSku(), quantity: 1, unit_price: '1' }];
     const data = { order: id, account: account.id, currency: account.currency, lines };
     return [refuse('order_exists', { type: 'order.place', data })];
