@@ -1,8 +1,8 @@
 /**
  * The writes of an invoice, in the order in which they must be acked.
  *
- * A sale: stock for its lines, the deposit that funds it, the order, and a
- * payment captured at once. A cancellation: a refund, and its goods back in stock.
+ * A sale: stock for its lines, the deposit that funds it, and the order, which charges the account itself. A
+ * cancellation: returns of earlier orders, which pay back and put back, each once its order has ended.
  * Idempotency keys come from the file alone, so that replaying it again changes nothing.
  */
 import { formatAmount } from '@millrace/write';
@@ -20,7 +20,7 @@ export function planAccount(account: string): Work {
 export function planSale(invoice: Invoice): Work[] {
   const account = accountOf(invoice.customer);
   const order = orderOf(invoice.number, invoice.part);
-  const amount = formatAmount(minorUnitsOf(invoice), CURRENCY);
+  const amount = formatAmount(minorUnitsOf(invoice.rows), CURRENCY);
   const reference = `invoice ${order}`;
   const receipts = planReceipts(invoice, order);
   const lines = invoice.rows.map(({ sku, quantity, unitMinorUnits }) => ({
@@ -35,33 +35,26 @@ export function planSale(invoice: Invoice): Work[] {
       account,
       ...receipts.flatMap(({ body }) => (body.type === 'stock.receive' ? [body.data.sku] : [])),
     ]),
-    write({ type: 'payment.capture', data: { payment: order, account, amount, currency: CURRENCY, order } }, `pay:${order}`, [order]),
   ];
 }
 
-/** The writes of a cancellation that `payment` pays back. */
-export function planRefund(invoice: Invoice, payment: string): Work[] {
-  const account = accountOf(invoice.customer);
+/** The return of units of one order that a cancellation asks for. */
+export function planReturn(invoice: Invoice, order: string, units: ReadonlyMap<string, number>): Work {
   const cancellation = orderOf(invoice.number, invoice.part);
-  const amount = formatAmount(minorUnitsOf(invoice), CURRENCY);
-  return [
-    write({ type: 'payment.refund', data: { payment, account, amount } }, `refund:${cancellation}`),
-    ...planReceipts(invoice, cancellation),
-  ];
+  const lines = [...units].map(([sku, quantity]) => ({ sku, quantity }));
+  const body = { type: 'order.return', data: { order, return: cancellation, lines } } as const;
+  return { ...write(body, `return:${cancellation}`), onceEnded: { order, as: ['confirmed'] }, answers: ['confirmed'] };
 }
 
-/** What the invoice's rows are worth in minor units, without sign. */
-export function minorUnitsOf({ rows }: Invoice): bigint {
+/** What the rows are worth in minor units, without sign. */
+export function minorUnitsOf(rows: Invoice['rows']): bigint {
   return rows.reduce((sum, { quantity, unitMinorUnits }) => sum + BigInt(Math.abs(quantity)) * unitMinorUnits, 0n);
 }
 
 /** One receipt for each stock code of the invoice. */
 function planReceipts({ rows }: Invoice, order: string): Work[] {
   const quantities = new Map<string, number>();
-  for (const { sku, quantity } of rows) {
-    const id = idOf(sku);
-    quantities.set(id, (quantities.get(id) ?? 0) + Math.abs(quantity));
-  }
+  for (const { sku, quantity } of rows) quantities.set(idOf(sku), (quantities.get(idOf(sku)) ?? 0) + quantity);
   return [...quantities].map(([sku, quantity]) => write({ type: 'stock.receive', data: { sku, quantity } }, `receive:${order}`));
 }
 

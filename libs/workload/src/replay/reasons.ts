@@ -1,4 +1,4 @@
-/** Why a row or a cancellation of an invoice file becomes no write. Each is counted, none is dropped in silence. */
+/** Why a row of an invoice file becomes no write. Each is counted, none is dropped in silence. */
 
 /** Rows that are no sale and no return. */
 export const UNUSABLE = {
@@ -19,9 +19,11 @@ export const UNUSABLE = {
 } as const;
 export type UnusableReason = keyof typeof UNUSABLE;
 
-/** Cancellations that no payment of the file can pay back. */
+/** Rows of cancellations that no order of the file can take back. */
 export const UNMATCHED = {
-  no_earlier_payment: 'the customer has no earlier payment in the file: what is cancelled was bought before it begins',
-  not_enough_left: 'no single earlier payment of the customer has as much left to refund',
+  no_earlier_order: 'the customer has no earlier order in the file: what is cancelled was bought before it begins',
+  not_bought: 'no earlier order of the customer in the file has the stock code: a discount, a fee, or bought before the file begins',
+  other_price: 'the customer bought the stock code at other prices only: what would be paid back is not what the file says',
+  not_enough_left: 'the earlier orders of the customer have fewer units left to return at that price',
 } as const;
 export type UnmatchedReason = keyof typeof UNMATCHED;

@@ -6,7 +6,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Work, keyOf } from '../write.ts';
+import { type OrderLine, type Work, keyOf } from '../write.ts';
 import { createCalendar, readDate } from './date.ts';
 import { accountOf, idOf, orderOf } from './ids.ts';
 import { formatMicros, parsePrice } from './money.ts';
@@ -41,7 +41,7 @@ const reasons = (report: ReplayReport): Record<string, number> =>
   Object.fromEntries(Object.entries(report.unusable).map(([reason, share]) => [reason, share.rows]));
 
 describe('a replay', () => {
-  test('turns an invoice into an account, stock, a deposit, an order and its payment', async () => {
+  test('turns an invoice into an account, stock, a deposit, and an order that charges it', async () => {
     const { works, report } = await replayText(
       `\uFEFF${HEADER}\n1;A;LAMP;2;1/12/2010 08:26;2,55;17850;UK\n1;B C;"A ""B""; C";1;1/12/2010 08:26;1;17850;UK\n1;A;LAMP;3;1/12/2010 08:26;0,5;17850;UK\n`,
     );
@@ -56,9 +56,8 @@ describe('a replay', () => {
       { type: 'stock.receive', data: { sku: 'B%20C', quantity: 1 } },
       { type: 'account.deposit', data: { account: '17850', amount: '7.60', currency: 'GBP', reference: 'invoice 1' } },
       { type: 'order.place', data: { order: '1', account: '17850', currency: 'GBP', lines } },
-      { type: 'payment.capture', data: { payment: '1', account: '17850', amount: '7.60', currency: 'GBP', order: '1' } },
     ]);
-    expect(works.map(({ after }) => after)).toEqual([undefined, undefined, undefined, undefined, ['17850', 'A', 'B%20C'], ['1']]);
+    expect(works.map(({ after }) => after)).toEqual([undefined, undefined, undefined, undefined, ['17850', 'A', 'B%20C']]);
     expect(report).toMatchObject({ rows: 3, micros: 7_600_000n, invoices: 1, accounts: 1, orders: { count: 1, rows: 3 } });
     expect(report.period).toEqual({ from: '2010-12-01', to: '2010-12-01' });
   });
@@ -71,23 +70,37 @@ describe('a replay', () => {
     expect(works.map(({ body }) => keyOf(body))).toEqual(expect.arrayContaining(['17850', 'guest']));
   });
 
-  test('refunds a cancellation from an earlier payment of the customer that has enough left', async () => {
-    const row = (invoice: string, quantity: number, customer = '1'): string => `${invoice};A;X;${quantity};1/12/2010 08:26;10;${customer};UK\n`;
-    const { works, report } = await replayText(
-      `${HEADER}\n${row('C1', -1)}${row('2', 5)}${row('C3', -3)}${row('C4', -3)}${row('C5', -2)}${row('C6', -1, '2')}${row('7', 1, '2')}`,
-    );
-    const refunds = bodies(works).flatMap((body) => (body.type === 'payment.refund' ? [body.data] : []));
-    expect(refunds).toEqual([
-      { payment: '2', account: '1', amount: '30.00' },
-      { payment: '2', account: '1', amount: '20.00' },
+  test('returns what a cancellation names, from the earlier orders of the customer, the newest first, once they have ended', async () => {
+    const row = (invoice: string, sku: string, quantity: number, price = '10', customer = '1'): string =>
+      `${invoice};${sku};X;${quantity};1/12/2010 08:26;${price};${customer};UK\n`;
+    const sales = row('C1', 'A', -1) + row('2', 'A', 5) + row('3', 'A', 2) + row('3', 'B', 4, '3') + row('3', 'A', 1) + row('3', 'B', 1, '2');
+    const cancellations = [
+      row('C4', 'A', -4) + row('C4', 'B', -1, '3') + row('C4', 'D', -1, '99'), // of two orders, and a discount
+      row('C5', 'A', -5), // 4 are left
+      row('C6', 'B', -1, '2'), // stands behind units of another price
+      row('C7', 'B', -3, '3'),
+      row('C8', 'B', -1, '2'), // and now no longer
+      row('C9', 'A', -4, '9'),
+      row('C10', 'A', -4),
+      row('C11', 'A', -1, '10', '2'),
+    ];
+    const { works, report } = await replayText(`${HEADER}\n${sales}${cancellations.join('')}`);
+    const returns = works.flatMap(({ body, onceEnded }) => (body.type === 'order.return' ? [[body.data, onceEnded]] : []));
+    const once = (order: string): object => ({ order, as: ['confirmed'] });
+    expect(returns).toEqual([
+      [{ order: '3', return: 'C4', lines: [{ sku: 'A', quantity: 3 }, { sku: 'B', quantity: 1 }] }, once('3')],
+      [{ order: '2', return: 'C4', lines: [{ sku: 'A', quantity: 1 }] }, once('2')],
+      [{ order: '3', return: 'C7', lines: [{ sku: 'B', quantity: 3 }] }, once('3')],
+      [{ order: '3', return: 'C8', lines: [{ sku: 'B', quantity: 1 }] }, once('3')],
+      [{ order: '2', return: 'C10', lines: [{ sku: 'A', quantity: 4 }] }, once('2')],
     ]);
-    const returned = works.filter(({ idempotencyKey }) => idempotencyKey === 'replay:receive:C3');
-    expect(bodies(returned)).toEqual([{ type: 'stock.receive', data: { sku: 'A', quantity: 3 } }]);
     expect(report.unmatched).toMatchObject({
-      no_earlier_payment: { invoices: 2, micros: -20_000_000n, lines: [2, 7] },
-      not_enough_left: { invoices: 1, micros: -30_000_000n, lines: [5] },
+      no_earlier_order: { rows: 2, micros: -20_000_000n },
+      not_bought: { rows: 1, micros: -99_000_000n },
+      not_enough_left: { rows: 2, micros: -52_000_000n },
+      other_price: { rows: 1, micros: -36_000_000n },
     });
-    expect(report).toMatchObject({ cancellations: 5, accounts: 2, micros: -40_000_000n, refunds: { count: 2, micros: -50_000_000n } });
+    expect(report).toMatchObject({ cancellations: 9, accounts: 2, returns: { count: 5, rows: 5, micros: -94_000_000n } });
   });
 
   test('counts and explains each row that it cannot use', async () => {
@@ -113,7 +126,7 @@ describe('a replay', () => {
     const others = ['negative_price', 'zero_price', 'bad_date', 'accounts_entry', 'negative_without_cancellation', 'positive_in_cancellation', 'out_of_range'];
     expect(reasons(report)).toEqual(Object.fromEntries([...each, ...others].map((reason) => [reason, 1])));
     expect(report).toMatchObject({ rows: 15, orders: { count: 1, rows: 1 }, invoicesWithoutUsableRow: 3 });
-    expect(works).toHaveLength(5);
+    expect(works).toHaveLength(4);
     const text = formatReplayReport(report);
     for (const reason of [...each, ...others]) expect(text).toContain(reason);
     expect(text).toContain('(line 12)');
@@ -203,11 +216,32 @@ if (existsSync(RETAIL)) {
       const { works, report } = await replayFile(RETAIL);
       expect(report).toMatchObject({ rows: 10_000, invoices: 512, cancellations: 43, skus: 2_015, guestRows: 2_291, accounts: 324 });
       expect(formatMicros(report.micros)).toBe('180,667.75');
-      const captured = sumOf(works, 'payment.capture');
-      const refunded = sumOf(works, 'payment.refund');
+      const ordered = works.reduce((sum, { body }) => sum + (body.type === 'order.place' ? priceOf(body.data.lines) : 0n), 0n);
       const unmatched = Object.values(report.unmatched).reduce((sum, { micros }) => sum + micros, 0n) / 10_000n;
-      expect(captured - refunded + unmatched).toBe(18_066_775n);
-      expect(sumOf(works, 'account.deposit')).toBe(captured);
+      expect(ordered + report.returns.micros / 10_000n + unmatched).toBe(18_066_775n);
+      expect(deposited(works)).toBe(ordered);
+    });
+
+    test('become returns that the orders allow, with what the file says of them', async () => {
+      const { works, report } = await replayFile(RETAIL);
+      const left = new Map<string, (OrderLine & { left: number })[]>();
+      let paidBack = 0n;
+      for (const { body } of works) {
+        if (body.type === 'order.place') left.set(body.data.order, body.data.lines.map((line) => ({ ...line, left: line.quantity })));
+        if (body.type !== 'order.return') continue;
+        for (const { sku, quantity } of body.data.lines) {
+          let missing = quantity;
+          for (const line of left.get(body.data.order)!.filter((each) => each.sku === sku)) {
+            const units = Math.min(missing, line.left);
+            line.left -= units;
+            missing -= units;
+            paidBack += BigInt(units) * parseAmount(line.unit_price, 'GBP')!;
+          }
+          expect(missing).toBe(0);
+        }
+      }
+      expect(report.returns.count).toBeGreaterThan(0);
+      expect(paidBack).toBe(-report.returns.micros / 10_000n);
     });
 
     test('become writes that the schemas accept, each under a key of its own, the same every time', async () => {
@@ -224,6 +258,10 @@ if (existsSync(RETAIL)) {
   test.skip(`the first 10,000 rows of Online Retail: there is no ${RETAIL}; set RETAIL_CSV`, () => undefined);
 }
 
-function sumOf(works: readonly Work[], type: 'payment.capture' | 'payment.refund' | 'account.deposit'): bigint {
-  return works.reduce((sum, { body }) => (body.type === type && 'amount' in body.data ? sum + parseAmount(body.data.amount!, 'GBP')! : sum), 0n);
+function deposited(works: readonly Work[]): bigint {
+  return works.reduce((sum, { body }) => (body.type === 'account.deposit' ? sum + parseAmount(body.data.amount, 'GBP')! : sum), 0n);
+}
+
+function priceOf(lines: readonly OrderLine[]): bigint {
+  return lines.reduce((sum, { quantity, unit_price: price }) => sum + BigInt(quantity) * parseAmount(price, 'GBP')!, 0n);
 }

@@ -1,16 +1,18 @@
 /**
- * cancellations become refunds. The file streams by invoice by invoice; what is kept in memory are the invoice
+ * A file of invoices as writes: customers become accounts, invoices orders across shards, and cancellations returns of
+ * earlier orders. The file streams by, invoice by invoice; what is kept in memory are the invoice numbers, and of each
+ * order what can still be returned.
  */
 import { basename } from 'node:path';
 import type { Work } from '../write.ts';
 import { createCalendar } from './date.ts';
+import { createGoods } from './goods.ts';
 import { accountOf, idOf, orderOf } from './ids.ts';
 import { type Invoice, createGrouping } from './invoices.ts';
 import { microsOf } from './money.ts';
-import { createPayments } from './payments.ts';
-import { minorUnitsOf, planAccount, planRefund, planSale } from './plan.ts';
+import { minorUnitsOf, planAccount, planReturn, planSale } from './plan.ts';
 import type { UnmatchedReason, UnusableReason } from './reasons.ts';
-import { type Explained, type ReplayReport, assertComplete, explain } from './report.ts';
+import { type Explained, type ReplayReport, type Share, assertComplete, explain } from './report.ts';
 import { type Row, readRows } from './rows.ts';
 
 export interface Replay {
@@ -48,13 +50,13 @@ function createBooks(file: string): Books {
   const usableByInvoice = new Map<string, boolean>();
   const skus = new Set<string>();
   const opened = new Set<string>();
-  const payments = createPayments();
+  const goods = createGoods();
   const calendar = createCalendar();
   const unmatched: Partial<Record<UnmatchedReason, Explained>> = {};
   const unusable: Partial<Record<UnusableReason, Explained>> = {};
   const writes: Record<string, number> = {};
   const orders = { count: 0, rows: 0, micros: 0n };
-  const refunds = { count: 0, rows: 0, micros: 0n };
+  const returns = { count: 0, rows: 0, micros: 0n };
   const count = { rows: 0, micros: 0n, cancellations: 0, guestRows: 0, splitInvoices: 0 };
 
   const open = (account: string): Work[] => {
@@ -62,23 +64,32 @@ function createBooks(file: string): Books {
     opened.add(account);
     return [planAccount(account)];
   };
-  const sell = (invoice: Invoice, minorUnits: bigint): Work[] => {
-    payments.add(accountOf(invoice.customer), orderOf(invoice.number, invoice.part), minorUnits);
-    enterShare(orders, invoice, microsOf(minorUnits));
+  const sell = (invoice: Invoice): Work[] => {
+    const { rows } = invoice;
+    goods.add(accountOf(invoice.customer), orderOf(invoice.number, invoice.part), rows.map((row) => ({ ...row, sku: idOf(row.sku) })));
+    orders.count++;
+    enterShare(orders, rows, microsOf(minorUnitsOf(rows)));
     if (invoice.part === 2) count.splitInvoices++;
     return planSale(invoice);
   };
-  const cancel = (invoice: Invoice, minorUnits: bigint): Work[] => {
-    const found = payments.refund(accountOf(invoice.customer), minorUnits);
-    const micros = -microsOf(minorUnits);
-    if ('payment' in found) {
-      enterShare(refunds, invoice, micros);
-      return planRefund(invoice, found.payment);
+  const cancel = (invoice: Invoice): Work[] => {
+    const unitsByOrder = new Map<string, Map<string, number>>();
+    for (const row of invoice.rows) {
+      const sku = idOf(row.sku);
+      const found = goods.take(accountOf(invoice.customer), { ...row, sku });
+      const micros = -microsOf(minorUnitsOf([row]));
+      if ('unmatched' in found) {
+        unmatched[found.unmatched] = explain(unmatched[found.unmatched], { rows: 1, micros, line: row.line });
+        continue;
+      }
+      enterShare(returns, [row], micros);
+      for (const { order, quantity } of found) {
+        const units = unitsByOrder.get(order) ?? new Map<string, number>();
+        unitsByOrder.set(order, units.set(sku, (units.get(sku) ?? 0) + quantity));
+      }
     }
-    const { rows } = invoice;
-    const share = { rows: rows.length, micros, invoices: 1, line: rows[0]?.line ?? 0 };
-    unmatched[found.unmatched] = explain(unmatched[found.unmatched], share);
-    return [];
+    returns.count += unitsByOrder.size;
+    return [...unitsByOrder].map(([order, units]) => planReturn(invoice, order, units));
   };
   return {
     enterRow(row) {
@@ -91,13 +102,12 @@ function createBooks(file: string): Books {
       if (known === undefined && row.isCancellation) count.cancellations++;
       if (row.invoice !== '') usableByInvoice.set(row.invoice, known === true || row.unusable === undefined);
       if (row.unusable === undefined) return;
-      const share = { rows: 1, micros: row.micros, invoices: 0, line: row.line };
+      const share = { rows: 1, micros: row.micros, line: row.line };
       unusable[row.unusable] = explain(unusable[row.unusable], share);
     },
     enterInvoice(invoice) {
-      const minorUnits = minorUnitsOf(invoice);
       const account = open(accountOf(invoice.customer));
-      const works = [...account, ...(invoice.isCancellation ? cancel(invoice, minorUnits) : sell(invoice, minorUnits))];
+      const works = [...account, ...(invoice.isCancellation ? cancel(invoice) : sell(invoice))];
       for (const { body } of works) writes[body.type] = (writes[body.type] ?? 0) + 1;
       return works;
     },
@@ -111,15 +121,14 @@ function createBooks(file: string): Books {
       period: calendar.period(),
       writes,
       orders,
-      refunds,
+      returns,
       unmatched,
       unusable,
     }),
   };
 }
 
-function enterShare(share: { count: number; rows: number; micros: bigint }, { rows }: Invoice, micros: bigint): void {
-  share.count++;
+function enterShare(share: Share, rows: readonly Row[], micros: bigint): void {
   share.rows += rows.length;
   share.micros += micros;
 }

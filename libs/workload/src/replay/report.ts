@@ -13,8 +13,6 @@ export interface Share {
 }
 
 export interface Explained extends Share {
-  /** Invoices that are cancelled; 0 for rows. */
-  invoices: number;
   /** The first lines of the file that it concerns. */
   readonly lines: number[];
 }
@@ -34,42 +32,42 @@ export interface ReplayReport {
   readonly period: Period | undefined;
   readonly writes: Readonly<Record<string, number>>;
   readonly orders: Share & { readonly count: number };
-  readonly refunds: Share & { readonly count: number };
+  /** `count`: an invoice that gives back parts of several orders becomes as many returns. */
+  readonly returns: Share & { readonly count: number };
   readonly unmatched: Readonly<Partial<Record<UnmatchedReason, Explained>>>;
   readonly unusable: Readonly<Partial<Record<UnusableReason, Explained>>>;
 }
 
-export function explain(share: Explained | undefined, { rows, micros, invoices, line }: Share & { invoices: number; line: number }): Explained {
-  const next = share ?? { rows: 0, micros: 0n, invoices: 0, lines: [] };
+export function explain(share: Explained | undefined, { rows, micros, line }: Share & { readonly line: number }): Explained {
+  const next = share ?? { rows: 0, micros: 0n, lines: [] };
   next.rows += rows;
   next.micros += micros;
-  next.invoices += invoices;
   if (next.lines.length < EXAMPLES_MAX) next.lines.push(line);
   return next;
 }
 
 /** Every row has one fate. @throws AssertionFailed where rows or money are lost on the way. */
 export function assertComplete(report: ReplayReport): void {
-  const shares = [report.orders, report.refunds, ...Object.values(report.unmatched), ...Object.values(report.unusable)];
+  const shares = [report.orders, report.returns, ...Object.values(report.unmatched), ...Object.values(report.unusable)];
   const rows = shares.reduce((sum, share) => sum + share.rows, 0);
   const micros = shares.reduce((sum, share) => sum + share.micros, 0n);
-  assert(rows === report.rows && micros === report.micros, 'each row of the file is ordered, refunded or explained');
+  assert(rows === report.rows && micros === report.micros, 'each row of the file is ordered, returned or explained');
 }
 
 /** The report as text, for people. */
 export function formatReplayReport(report: ReplayReport): string {
-  const { orders, refunds, period } = report;
-  const net = orders.micros + refunds.micros;
+  const { orders, returns, period } = report;
+  const net = orders.micros + returns.micros;
   const lines = [
     `${report.file}${period ? `, ${period.from} to ${period.to}` : ''}`,
     line('rows', report.rows, report.micros, 'sum of Quantity x UnitPrice'),
     line('invoices', report.invoices, undefined, `${count(report.cancellations)} of them cancellations`),
     line('accounts', report.accounts, undefined, `${count(report.guestRows)} rows without a customer belong to account guest`),
     line('stock codes', report.skus, undefined, ''),
-    line('orders', orders.count, orders.micros, `${count(orders.rows)} rows, each order funded by a deposit and paid by one capture`),
-    line('refunds', refunds.count, refunds.micros, `${count(refunds.rows)} rows of cancellations, goods returned to stock`),
-    line('net', undefined, net, 'what the payments keep: captured less refunded'),
-    ...explainedLines('cancellations not refunded', report.unmatched, UNMATCHED),
+    line('orders', orders.count, orders.micros, `${count(orders.rows)} rows, each order funded by a deposit; it charges its account itself, so there is no payment beside it`),
+    line('returns', returns.count, returns.micros, `${count(returns.rows)} rows of cancellations, matched to earlier orders: paid back, and put back in stock`),
+    line('net', undefined, net, 'what the orders keep: charged less paid back'),
+    ...explainedLines('rows of cancellations that return nothing', report.unmatched, UNMATCHED),
     ...explainedLines('rows not used', report.unusable, UNUSABLE),
     ...notes(report),
     `  writes: ${Object.entries(report.writes).map(([type, writes]) => `${count(writes)} ${type}`).join(', ') || 'none'}`,
@@ -89,10 +87,9 @@ function explainedLines<R extends string>(
   if (reasons.length === 0) return [];
   return [
     `  ${title}:`,
-    ...reasons.map(([reason, { rows, micros, invoices, lines }]) => {
-      const cases = invoices > 0 ? `invoices ${count(invoices)}, ` : '';
-      const more = (invoices || rows) > lines.length ? ', ...' : '';
-      const which = `${cases}rows ${count(rows)}, ${formatMicros(micros)} ${CURRENCY}`;
+    ...reasons.map(([reason, { rows, micros, lines }]) => {
+      const more = rows > lines.length ? ', ...' : '';
+      const which = `rows ${count(rows)}, ${formatMicros(micros)} ${CURRENCY}`;
       return `    ${reason}: ${which}: ${texts[reason]} (line ${lines.join(', ')}${more})`;
     }),
   ];
