@@ -12,6 +12,7 @@ const schema = z
     API_KEY: setting.text().optional(),
     TENANT: setting.text().optional(),
     ADMIN_URL: z.url({ protocol: /^https?$/ }).optional(),
+    SAGAS_URL: z.url({ protocol: /^https?$/ }).optional(),
     ADMIN_TOKEN_FILE: setting.text().optional(),
   })
   .transform((env) => ({
@@ -23,6 +24,7 @@ const schema = z
     apiKey: env.API_KEY,
     tenant: env.TENANT,
     adminUrl: env.ADMIN_URL,
+    sagasUrl: env.SAGAS_URL,
     adminTokenFile: env.ADMIN_TOKEN_FILE,
   }));
 

@@ -11,13 +11,14 @@ import { writeCommand } from './commands/write.ts';
 import { addGlobalOptions } from './context.ts';
 import { isExpected } from './expected.ts';
 import { ringCommand } from './ring/command.ts';
+import { sagasCommand } from './sagas/command.ts';
 
 const program = addGlobalOptions(
   new Command('millrace')
     .description('Kafka-backed writes, applied exactly once to sharded Postgres.')
     .showHelpAfterError('(--help shows the options)'),
 );
-for (const add of [startCommand, replayCommand, verifyCommand, statusCommand, ringCommand, parkedCommand, writeCommand, getCommand]) add(program);
+for (const add of [startCommand, replayCommand, verifyCommand, statusCommand, ringCommand, sagasCommand, parkedCommand, writeCommand, getCommand]) add(program);
 
 // The terminal may be gone before the work is done: a cluster still has to drain.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);

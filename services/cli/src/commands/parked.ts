@@ -5,7 +5,7 @@ import { createLanes } from '@millrace/kafka';
 import { createLog } from '@millrace/runtime';
 import { listParked, releaseRecord, showParked, type ParkedKeySummary, type ParkedRecord, type ReleaseAction } from '@millrace/slot-processor';
 import { topicNames } from '@millrace/wire';
-import type { ShardId } from '@millrace/write';
+import type { ShardId, Stream } from '@millrace/write';
 import type { Command } from 'commander';
 
 import { connected, type Connections } from '../connect.ts';
@@ -54,11 +54,12 @@ function releaseCommand(parked: Command, action: ReleaseAction, description: str
     .action(async (key: string, _options: unknown, command: Command) => {
       const { output, target } = contextOf(command);
       const released = await connected(target(), (connections) => release(connections, { key, action }));
-      output.result(`${action} of ${key} is in the log: slot ${released.slot}, offset ${released.offset}. See: millrace parked show ${key}`, released);
+      output.result(`${action} of ${key} is in the log: ${released.stream} slot ${released.slot}, offset ${released.offset}. See: millrace parked show ${key}`, released);
     });
 }
 
 interface Released {
+  readonly stream: Stream;
   readonly slot: number;
   readonly offset: bigint;
 }
@@ -67,12 +68,13 @@ async function release(connections: Connections, order: { readonly key: string; 
   const { kafka, topicPrefix } = connections;
   const [head] = await onEachShard(connections, (database) => showParked(database, { key: order.key, limit: 1 }));
   if (head === undefined) throw new UsageError(`${order.key} is not parked: see \`millrace parked list\``);
-  const record = releaseRecord({ ...order, slot: head.slot, id: randomUUID() });
+  const { slot, stream } = head;
+  const record = releaseRecord({ ...order, slot, id: randomUUID() });
   const log = createLog({ name: 'millrace-cli', level: 'silent' });
-  const lanes = await createLanes({ kafka, topic: topicNames(topicPrefix).writes, log, limits: LANE });
+  const lanes = await createLanes({ kafka, topic: topicNames(topicPrefix)[stream], log, limits: LANE });
   try {
     const { offset } = await lanes.send(record);
-    return { slot: record.slot, offset };
+    return { stream, slot, offset };
   } finally {
     await lanes.close();
   }
@@ -90,6 +92,6 @@ function formatKey({ shard, slot, stream, key, offset, reason, at, records }: Pa
   return `${key}  shard ${shard}, ${stream} slot ${slot} offset ${offset}, since ${at.toISOString()}, ${records} waiting: ${reason}`;
 }
 
-function formatRecord({ slot, offset, reason, at, value }: Omit<ParkedRecord, 'value'> & { readonly value: string | null }): string {
-  return `slot ${slot} offset ${offset} ${at.toISOString()} ${reason}\n  ${value ?? '(no value)'}`;
+function formatRecord({ stream, slot, offset, reason, at, value }: Omit<ParkedRecord, 'value'> & { readonly value: string | null }): string {
+  return `${stream} slot ${slot} offset ${offset} ${at.toISOString()} ${reason}\n  ${value ?? '(no value)'}`;
 }

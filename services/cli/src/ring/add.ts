@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { UsageError } from '../usage-error.ts';
 import type { MemberChange } from './admin-client.ts';
 import type { LoadBy, Member } from './admin-schema.ts';
-import { isProblem, messageOf } from './api-error.ts';
+import { isProblem, messageOf } from '../api/api-error.ts';
 import { byOption, detachOption, nextLetter, shardId, weight } from './arguments.ts';
 import type { LocalShards } from './local-client.ts';
 import { patiently } from './patience.ts';

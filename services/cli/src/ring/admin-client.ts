@@ -24,7 +24,7 @@ import {
   type TopologyAnswer,
   type Verified,
 } from './admin-schema.ts';
-import { call, type Call, type Endpoint } from './call.ts';
+import { call, type Call, type Endpoint } from '../api/call.ts';
 
 /** A wish: of a shard that is no member, that it joins. */
 export interface MemberChange {

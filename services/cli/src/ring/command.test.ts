@@ -18,7 +18,7 @@ beforeEach(async () => {
   ring = await startFakeRing(['a', 'b']);
   writeFileSync(join(dir, 'token'), `${TOKEN}\n`);
   const nothing = { gateway: '', apiKey: '', tenant: '', kafka: [], control: '', controlPid: null, slots: 64, topicPrefix: '', shards: [], services: [], brokers: [], processes: [] };
-  const file = { ...nothing, admin: ring.url, local: ring.url, adminToken: TOKEN, supervisor: { pid: 1, startTicks: 1 } };
+  const file = { ...nothing, admin: ring.url, sagas: ring.url, local: ring.url, adminToken: TOKEN, supervisor: { pid: 1, startTicks: 1 } };
   writeFileSync(join(dir, 'cluster.json'), JSON.stringify(file));
 });
 afterEach(async () => {

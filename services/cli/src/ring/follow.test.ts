@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 
 import type { Plan } from './admin-schema.ts';
-import { ApiProblem, ApiSilent } from './api-error.ts';
+import { ApiProblem, ApiSilent } from '../api/api-error.ts';
 import { followPlan, type FollowInput } from './follow.ts';
 import { planOf } from './testing/facts.ts';
 

@@ -4,7 +4,7 @@ import { sleep } from '@millrace/runtime';
 import type { Output } from '../output.ts';
 import type { AdminClient } from './admin-client.ts';
 import { isOver, type Move, type Plan } from './admin-schema.ts';
-import { isPassing } from './api-error.ts';
+import { isPassing } from '../api/api-error.ts';
 import { createMeter, progressLine, type Look } from './progress.ts';
 import { secondsText } from './figures.ts';
 

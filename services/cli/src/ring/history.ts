@@ -6,7 +6,7 @@ import { wholeNumber } from '../context.ts';
 import type { AuditEntry, EpochEntry, PlanSummary } from './admin-schema.ts';
 import { planName } from './plan-view.ts';
 import { ringContextOf } from './ring-context.ts';
-import { table } from './table.ts';
+import { table } from '../table.ts';
 
 interface HistoryOptions {
   readonly limit: number;

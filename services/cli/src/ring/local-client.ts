@@ -1,7 +1,7 @@
 /** The local API of a cluster on this machine: it starts and stops the Postgres of a shard. */
 import { z } from 'zod';
 
-import { call, type Endpoint } from './call.ts';
+import { call, type Endpoint } from '../api/call.ts';
 
 export interface LocalShards {
   /** Those whose Postgres the supervisor runs. */

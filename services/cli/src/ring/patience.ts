@@ -3,7 +3,7 @@ import { retry } from '@millrace/runtime';
 
 import type { AdminClient } from './admin-client.ts';
 import type { Plan } from './admin-schema.ts';
-import { isPassing, isProblem } from './api-error.ts';
+import { isPassing, isProblem } from '../api/api-error.ts';
 
 /** About half a minute: a ring-manager that was killed is back by then, or another one answers. */
 const PATIENCE = { baseMs: 500, maxMs: 2_000, attemptsMax: 30, retryable: isPassing };

@@ -2,7 +2,7 @@
 import { count } from '../output.ts';
 import type { Plan, PlanSummary } from './admin-schema.ts';
 import { bytesText, millisecondsText, plural, secondsText } from './figures.ts';
-import { table } from './table.ts';
+import { table } from '../table.ts';
 
 export function planText(plan: Plan): string {
   const { estimate, moves } = plan;

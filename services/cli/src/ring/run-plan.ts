@@ -2,7 +2,7 @@
 import { listenForStop } from '../stop-signal.ts';
 import type { PlanWish } from './admin-client.ts';
 import { isOver, type Member, type Move, type Plan, type PlanSummary } from './admin-schema.ts';
-import { isProblem } from './api-error.ts';
+import { isProblem } from '../api/api-error.ts';
 import { followPlan } from './follow.ts';
 import { summaryOf, summaryText } from './moves-summary.ts';
 import { patiently, startPatiently } from './patience.ts';

@@ -3,7 +3,7 @@ import { count } from '../output.ts';
 import { isOver, type Leader, type Member, type Move, type PlanSummary } from './admin-schema.ts';
 import { bytesText, millisecondsText } from './figures.ts';
 import { planName } from './plan-view.ts';
-import { table } from './table.ts';
+import { table } from '../table.ts';
 
 export interface RingStatus {
   readonly epoch: number;

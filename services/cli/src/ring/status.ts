@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 
 import { listenForStop } from '../stop-signal.ts';
 import type { AdminClient } from './admin-client.ts';
-import { isPassing, messageOf } from './api-error.ts';
+import { isPassing, messageOf } from '../api/api-error.ts';
 import { ringContextOf } from './ring-context.ts';
 import { statusText, type RingStatus } from './status-view.ts';
 

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { count } from '../output.ts';
 import { UsageError } from '../usage-error.ts';
 import type { Move, Verified } from './admin-schema.ts';
-import { isProblem } from './api-error.ts';
+import { isProblem } from '../api/api-error.ts';
 import { numberOf } from './arguments.ts';
 import { plural } from './figures.ts';
 import { ringContextOf, type RingContext } from './ring-context.ts';
