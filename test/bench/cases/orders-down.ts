@@ -37,6 +37,7 @@ export async function ordersDown(bench: Bench): Promise<Report> {
     columns: [
       { metric: 'ordersPerSecond', title: 'orders/s' },
       { metric: 'firstEndSeconds', title: 'first end after seconds' },
+      { metric: 'afterFirstPerSecond', title: 'orders/s from then on' },
       { metric: 'secondQuarterMiB', title: '2nd quarter MiB' },
       { metric: 'waitingMiB', title: 'waiting MiB' },
       { metric: 'maxMiB', title: 'max MiB' },
@@ -72,7 +73,8 @@ async function downAndUp(bench: Bench, installation: OrderInstallation, orders: 
   const toMs = await untilEnded(installation, ended + orders);
   const seconds = (toMs - fromMs) / 1000;
   const memory = Object.fromEntries(Object.entries(coming.byName).map(([name, samples]) => [name, memoryOf(samples, waiting.byName[name] ?? [], coming.seconds + waiting.seconds)]));
-  return { memory, drain: { ordersPerSecond: orders / seconds, firstEndSeconds: (firstMs - fromMs) / 1000, seconds } };
+  const firstEndSeconds = (firstMs - fromMs) / 1000;
+  return { memory, drain: { ordersPerSecond: orders / seconds, firstEndSeconds, afterFirstPerSecond: orders / (seconds - firstEndSeconds), seconds } };
 }
 
 /** Resolves when each saga has the answers of all participants that are up, and lacks no more than the others. */
@@ -112,7 +114,7 @@ async function standingOn(url: string): Promise<Standing> {
 }
 
 function memoryOf(coming: readonly number[], waiting: readonly number[], seconds: number): Measure {
-  const quarter = Math.floor(coming.length / 4);
+  const quarter = Math.max(1, Math.floor(coming.length / 4));
   const secondQuarterMiB = median(coming.slice(quarter, 2 * quarter));
   const waitingMiB = median(waiting);
   return { secondQuarterMiB, waitingMiB, maxMiB: Math.max(...coming, ...waiting), driftPercent: (waitingMiB / secondQuarterMiB - 1) * 100, seconds };

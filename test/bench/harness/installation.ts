@@ -98,7 +98,7 @@ export async function createInstallation(bench: Bench, { name, slots, later = []
     ring,
     startGateway: () => services.start('ingest-gateway', { HOST: '127.0.0.1', PORT: String(gatewayPort), API_KEYS_FILE: keysFile }),
     startWriter: () => services.start('shard-writer', {}),
-    startOrchestrator: () => services.start('saga-orchestrator', {}),
+    startOrchestrator: async () => services.start('saga-orchestrator', { ADMIN_HOST: '127.0.0.1', ADMIN_PORT: String(await freePort()), ADMIN_TOKEN_FILE: adminTokenFile }),
     join: async (shard) => {
       addresses[shard] = databases.urlOf(shard);
       writeJson(home, 'shards.json', addresses);
