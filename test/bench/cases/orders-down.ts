@@ -33,7 +33,7 @@ export async function ordersDown(bench: Bench): Promise<Report> {
   return {
     name: 'orders-down',
     title: 'Sagas that wait for a shard that is down',
-    method: `Postgres of one of two shards is stopped, then ${orders} orders are posted whose own shard is up and whose second line is on the one that is down: all of them wait in \`reserving\`. Resident memory every ${SAMPLE_MS} ms, while they come in and for ${bench.options.seconds} s more; drift is the median of that waiting over the second quarter of the coming in. Then Postgres starts again: orders/s from when it accepts connections until all are confirmed. Against orders as in \`orders-rate\`, before that on the same installation.`,
+    method: `Postgres of one of two shards is stopped, then ${orders} orders are posted whose own shard is up and whose second line is on the one that is down: all of them wait in \`reserving\`. Resident memory every ${SAMPLE_MS} ms, while they come in and for ${bench.options.seconds} s more; drift is the median of that waiting over the second quarter of the coming in. Then Postgres starts again: orders/s from when it accepts connections until all are confirmed, which takes neither the gateway nor the start of a saga any more. Against orders as in \`orders-rate\`, before that on the same installation.`,
     columns: [
       { metric: 'ordersPerSecond', title: 'orders/s' },
       { metric: 'firstEndSeconds', title: 'first end after seconds' },
