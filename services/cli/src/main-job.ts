@@ -1,4 +1,7 @@
-/** The main job: a stream of writes through the HTTP API, until all of it is applied, and the ledger's verdict. */
+/**
+ * The main job: a stream of writes through the HTTP API, until all of it is applied and every saga has ended, and the
+ * ledger's verdict.
+ */
 import { verifyLedger, type Verdict } from '@millrace/ledger';
 import { sleep } from '@millrace/runtime';
 import { drive, type DriveReport, type Progress, type Work } from '@millrace/workload';
@@ -6,7 +9,7 @@ import type { Receipt, Tenant } from '@millrace/write';
 
 import { connected, type Connections } from './connect.ts';
 import { count, type Output } from './output.ts';
-import { standingOf, totalsOf, type Totals } from './standing.ts';
+import { standingOf, totalsOf, type OpenSagas, type Standing } from './standing.ts';
 import { gatewayOf, type Target } from './target.ts';
 import { untilApplied } from './until-applied.ts';
 
@@ -25,7 +28,15 @@ export interface MainJob {
 
 export interface MainJobResult {
   readonly drive: DriveReport;
+  /** What had not ended when nothing more came of it. */
+  readonly open: OpenSagas;
   readonly verdict: Verdict;
+}
+
+/** Everything was acked and applied once, and every saga has ended as it can. */
+export function isGood({ drive: report, open, verdict }: MainJobResult): boolean {
+  const asExpected = Object.keys(report.unexpectedEnds).length === 0;
+  return verdict.clean && report.ending.is === 'complete' && report.failed === 0 && asExpected && open.sagas === 0;
 }
 
 /** @throws ShardSilent; where Kafka cannot be asked, or the signal aborts. */
@@ -33,10 +44,10 @@ export async function runMainJob({ target, works, output, signal }: MainJob): Pr
   return await connected(target, async (connections) => {
     const report = await driveAndWatch({ target, works, output, signal, connections });
     signal.throwIfAborted();
-    await untilApplied({ look: () => standingOf(connections), output, signal });
+    const open = await untilApplied({ look: () => standingOf(connections), output, signal });
     output.settle();
     const verdict = await verify({ connections, acked: report.receipts, output, signal });
-    return { drive: report, verdict };
+    return { drive: report, open, verdict };
   });
 }
 
@@ -91,24 +102,33 @@ async function driveAndWatch({ target, works, output, signal, connections }: Mai
   }
 }
 
+/** Of both streams: what an order makes of accounts and stock is work as well. */
+interface Sample {
+  readonly applied: bigint;
+  readonly lagRecords: bigint;
+  readonly openOrders: number;
+  readonly atMs: number;
+}
+
 interface Watch {
   driven(progress: Progress): void;
-  sampled(totals: Totals): void;
+  sampled(standing: Standing): void;
 }
 
 /** The live line, from what the driver acked and what the shards applied. */
 function createWatch(output: Output): Watch {
   let progress: Progress | undefined;
-  let first: { readonly totals: Totals; readonly atMs: number } | undefined;
-  let last: { readonly totals: Totals; readonly atMs: number } | undefined;
+  let first: Sample | undefined;
+  let last: Sample | undefined;
   let appliedPerSecond = 0;
   const show = (): void => {
     if (progress === undefined) return;
-    const applied = first !== undefined && last !== undefined ? last.totals.applied - first.totals.applied : 0n;
-    const lag = last === undefined ? '-' : `${count(last.totals.lagRecords)} records`;
+    const applied = first !== undefined && last !== undefined ? last.applied - first.applied : 0n;
+    const lag = last === undefined ? '-' : `${count(last.lagRecords)} records`;
+    const open = last === undefined ? '-' : count(last.openOrders);
     output.live(
       `acked ${count(progress.acked)} (${count(Math.round(progress.perSecond))}/s)  ` +
-        `applied ${count(applied)} (${count(appliedPerSecond)}/s)  lag ${lag}` +
+        `applied ${count(applied)} (${count(appliedPerSecond)}/s)  lag ${lag}  orders open ${open}` +
         (progress.retried > 0 ? `  sent again ${count(progress.retried)}` : ''),
     );
   };
@@ -117,12 +137,13 @@ function createWatch(output: Output): Watch {
       progress = next;
       show();
     },
-    sampled: (totals) => {
+    sampled: ({ slots, sagas, open }) => {
       const atMs = performance.now();
+      const { applied, lagRecords } = totalsOf([...slots, ...sagas]);
       if (last !== undefined) {
-        appliedPerSecond = Math.round(Number(totals.applied - last.totals.applied) / ((atMs - last.atMs) / 1000));
+        appliedPerSecond = Math.round(Number(applied - last.applied) / ((atMs - last.atMs) / 1000));
       }
-      last = { totals, atMs };
+      last = { applied, lagRecords, openOrders: open.orders, atMs };
       first ??= last;
       show();
     },
@@ -139,8 +160,8 @@ async function sampleEvery({ connections, watch, signal }: Sampling): Promise<vo
   while (!signal.aborted) {
     // A server that is down for a moment costs a sample, not the run.
     await standingOf(connections).then(
-      ({ slots, unheld }) => {
-        if (unheld === 0) watch.sampled(totalsOf(slots));
+      (standing) => {
+        if (standing.unheld === 0) watch.sampled(standing);
       },
       () => undefined,
     );

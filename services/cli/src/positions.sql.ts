@@ -1,8 +1,10 @@
-/** How far the shards are with stream `writes`. */
+/** How far the shards are with both streams, and with what has not ended. */
+import { OPEN_SAGA_STATES } from '@millrace/domain';
 import type { Sql } from '@millrace/postgres';
-import type { Slot } from '@millrace/write';
+import type { Slot, Stream } from '@millrace/write';
 
 export interface SlotPosition {
+  readonly stream: Stream;
   readonly slot: Slot;
   readonly state: string;
   readonly next_offset: bigint;
@@ -12,9 +14,9 @@ export interface SlotPosition {
 /** The slots that this shard applies; rows of slots that it gave away are signposts. */
 export const SLOT_POSITIONS: Sql = {
   name: 'cli-slot-positions',
-  text: `select p.slot, s.state::text as state, p.next_offset, p.relayed_offset
+  text: `select p.stream, p.slot, s.state::text as state, p.next_offset, p.relayed_offset
          from position p join slot s on s.slot = p.slot
-         where p.stream = 'writes' and s.state in ('ACTIVE', 'MOVING')
+         where p.stream in ('writes', 'sagas') and s.state in ('ACTIVE', 'MOVING')
          order by p.slot`,
 };
 
@@ -24,20 +26,28 @@ export const SLOT_STATES: Sql = {
   text: `select state::text as state, count(*)::int as slots from slot group by state`,
 };
 
-/** When Kafka took the newest applied record of each of these slots, in epoch milliseconds. */
-export function newestApplied(slots: readonly Slot[]): Sql {
+/** When Kafka took the newest applied record of a stream in each of these slots, in epoch milliseconds. */
+export function newestApplied(stream: Stream, slots: readonly Slot[]): Sql {
   return {
     name: 'cli-newest-applied',
     text: `select u.slot, j.at_ms
            from unnest($1::int[]) as u(slot)
            cross join lateral (
-             select at_ms from journal where slot = u.slot and stream = 'writes' order by "offset" desc limit 1
+             select at_ms from journal where slot = u.slot and stream = $2 order by "offset" desc limit 1
            ) j`,
-    values: [slots],
+    values: [slots, stream],
   };
 }
 
 export const COUNT_PARKED: Sql = {
   name: 'cli-count-parked',
   text: `select count(*) as records, count(distinct (slot, stream, key)) as keys from parked`,
+};
+
+/** Sagas of the slots that this shard holds that have not ended. By the partial index on exactly these states. */
+export const COUNT_OPEN_SAGAS: Sql = {
+  name: 'cli-count-open-sagas',
+  text: `select count(*)::int as sagas, (count(*) filter (where g.saga = 'order'))::int as orders, min(g.started_ms) as oldest_ms
+         from saga g join slot s on s.slot = g.slot
+         where g.state in (${OPEN_SAGA_STATES.map((state) => `'${state}'`).join(', ')}) and s.state in ('ACTIVE', 'MOVING')`,
 };

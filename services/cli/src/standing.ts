@@ -1,10 +1,13 @@
-/** Where the cluster stands at one moment: per slot, the end of the log and how far its shard has applied it. */
+/**
+ * Where the cluster stands at one moment: per slot and stream, the end of the log and how far its shard has applied it,
+ * and how many sagas are open.
+ */
 import { topicOffsets } from '@millrace/kafka';
 import { topicNames } from '@millrace/wire';
-import type { ShardId, Slot } from '@millrace/write';
+import { must, type ShardId, type Slot, type Stream } from '@millrace/write';
 
 import type { Connections } from './connect.ts';
-import { COUNT_PARKED, newestApplied, SLOT_POSITIONS, SLOT_STATES, type SlotPosition } from './positions.sql.ts';
+import { COUNT_OPEN_SAGAS, COUNT_PARKED, newestApplied, SLOT_POSITIONS, SLOT_STATES, type SlotPosition } from './positions.sql.ts';
 
 export interface SlotStanding {
   readonly slot: Slot;
@@ -25,8 +28,11 @@ export interface ShardStanding {
   readonly shard: ShardId;
   /** Why the shard could not be asked. Its slots are then unknown, which is not the same as none. */
   readonly problem?: string;
-  /** The slots that it holds. */
+  /** The slots that it holds, in stream `writes`. */
   readonly slots: readonly SlotStanding[];
+  /** The same slots in stream `sagas`. */
+  readonly sagas: readonly SlotStanding[];
+  readonly open: OpenSagas;
   /** Its slot rows by state: MOVING ones leave, INCOMING ones come, MOVED ones are signposts. */
   readonly states: Readonly<Record<SlotState, number>>;
   readonly parkedKeys: bigint;
@@ -35,10 +41,23 @@ export interface ShardStanding {
 
 export interface Standing {
   readonly shards: readonly ShardStanding[];
-  /** Every slot that is held, once. */
+  /** Every slot that is held, once, in stream `writes`. */
   readonly slots: readonly SlotStanding[];
+  /** The same in stream `sagas`. */
+  readonly sagas: readonly SlotStanding[];
+  /** On the shards that answered. */
+  readonly open: OpenSagas;
   /** Slots that no shard which answered holds: between fence and activation of a move, or on a silent shard. */
   readonly unheld: number;
+}
+
+/** Sagas that have not ended. */
+export interface OpenSagas {
+  readonly orders: number;
+  /** Orders, returns and transfers. */
+  readonly sagas: number;
+  /** The age of the oldest; 0 where none is open. */
+  readonly oldestSeconds: number;
 }
 
 export interface Totals {
@@ -46,6 +65,8 @@ export interface Totals {
   readonly applied: bigint;
   readonly lagRecords: bigint;
   readonly lagSeconds: number;
+  /** Records that are applied, and whose messages are perhaps not sent on yet. */
+  readonly unrelayed: bigint;
 }
 
 /** The standing of every shard in the file of shards. A shard that does not answer is reported, not thrown. */
@@ -53,17 +74,23 @@ export async function standingOf({ kafka, shards, topicPrefix }: Connections): P
   // Positions first: a lag is then never negative.
   const shardIds = shards.ids();
   const asked = await Promise.allSettled(shardIds.map((id) => askShard(shards, id)));
-  const ends = new Map((await topicOffsets({ kafka, topic: topicNames(topicPrefix).writes })).map((one) => [one.slot, one.high]));
+  const names = topicNames(topicPrefix);
+  const [writes, sagas] = [await endsOf(kafka, names.writes), await endsOf(kafka, names.sagas)];
   const standings = shardIds.map((shard, index): ShardStanding => {
     const answer = asked[index];
     if (answer?.status !== 'fulfilled') {
-      return { shard, problem: String(answer?.reason), slots: [], states: NO_SLOTS, parkedKeys: 0n, parkedRecords: 0n };
+      return { shard, problem: String(answer?.reason), slots: [], sagas: [], open: NONE_OPEN, states: NO_SLOTS, parkedKeys: 0n, parkedRecords: 0n };
     }
-    const { positions, states, appliedAtMs, parked } = answer.value;
-    const slots = positions.map((row) => slotStanding(shard, row, ends.get(row.slot) ?? 0n, appliedAtMs.get(row.slot)));
-    return { shard, slots, states, parkedKeys: parked.keys, parkedRecords: parked.records };
+    const { positions, states, appliedAtMs, parked, open } = answer.value;
+    const of = (stream: Stream, ends: ReadonlyMap<Slot, bigint>): readonly SlotStanding[] =>
+      positions.filter((row) => row.stream === stream).map((row) => slotStanding(shard, row, ends.get(row.slot) ?? 0n, appliedAtMs[row.stream].get(row.slot)));
+    return { shard, slots: of('writes', writes), sagas: of('sagas', sagas), open, states, parkedKeys: parked.keys, parkedRecords: parked.records };
   });
-  return together(standings, ends.size);
+  return together(standings, writes.size);
+}
+
+async function endsOf(kafka: Connections['kafka'], topic: string): Promise<ReadonlyMap<Slot, bigint>> {
+  return new Map((await topicOffsets({ kafka, topic })).map(({ slot, high }) => [slot, high]));
 }
 
 /**
@@ -71,12 +98,22 @@ export async function standingOf({ kafka, shards, topicPrefix }: Connections): P
  * the slot: the one that is further does.
  */
 export function together(shards: readonly ShardStanding[], slots: number): Standing {
+  const held = furthest(shards.flatMap((shard) => shard.slots));
+  const sagas = furthest(shards.flatMap((shard) => shard.sagas));
+  const open = shards.reduce(
+    (sum, { open: more }) => ({ orders: sum.orders + more.orders, sagas: sum.sagas + more.sagas, oldestSeconds: Math.max(sum.oldestSeconds, more.oldestSeconds) }),
+    NONE_OPEN,
+  );
+  return { shards, slots: held, sagas, open, unheld: Math.max(0, slots - held.length) };
+}
+
+function furthest(all: readonly SlotStanding[]): readonly SlotStanding[] {
   const held = new Map<Slot, SlotStanding>();
-  for (const one of shards.flatMap((shard) => shard.slots)) {
+  for (const one of all) {
     const other = held.get(one.slot);
     if (other === undefined || other.position <= one.position) held.set(one.slot, one);
   }
-  return { shards, slots: [...held.values()], unheld: Math.max(0, slots - held.size) };
+  return [...held.values()];
 }
 
 export function totalsOf(slots: readonly SlotStanding[]): Totals {
@@ -86,26 +123,41 @@ export function totalsOf(slots: readonly SlotStanding[]): Totals {
     applied: sum((slot) => slot.position),
     lagRecords: sum((slot) => slot.lagRecords),
     lagSeconds: Math.max(0, ...slots.map((slot) => slot.lagSeconds)),
+    unrelayed: sum((slot) => slot.position - slot.relayed),
   };
 }
 
+export const NONE_OPEN: OpenSagas = { orders: 0, sagas: 0, oldestSeconds: 0 };
 export const NO_SLOTS: ShardStanding['states'] = { INCOMING: 0, ACTIVE: 0, MOVING: 0, MOVED: 0, ABORTED: 0 };
 
 interface ShardAnswer {
   readonly states: ShardStanding['states'];
   readonly positions: readonly SlotPosition[];
-  readonly appliedAtMs: ReadonlyMap<Slot, bigint>;
+  readonly appliedAtMs: Readonly<Record<Stream, ReadonlyMap<Slot, bigint>>>;
   readonly parked: { readonly keys: bigint; readonly records: bigint };
+  readonly open: OpenSagas;
 }
 
 async function askShard(shards: Connections['shards'], id: ShardId): Promise<ShardAnswer> {
   const database = shards.get(id);
   const positions = await database.query<SlotPosition>(SLOT_POSITIONS);
+  // After the positions, and before the ends of the log: where nothing lags, it counts what the positions left open.
+  const open = await askOpen(database);
   const states = await database.query<{ state: SlotState; slots: number }>(SLOT_STATES);
-  const slots = positions.map((row) => row.slot);
-  const newest = await database.query<{ slot: Slot; at_ms: bigint }>(newestApplied(slots));
+  const newest = async (stream: Stream): Promise<ReadonlyMap<Slot, bigint>> => {
+    const slots = positions.filter((row) => row.stream === stream).map((row) => row.slot);
+    const rows = await database.query<{ slot: Slot; at_ms: bigint }>(newestApplied(stream, slots));
+    return new Map(rows.map((row) => [row.slot, row.at_ms]));
+  };
+  const appliedAtMs = { writes: await newest('writes'), sagas: await newest('sagas') };
   const [parked = { keys: 0n, records: 0n }] = await database.query<ShardAnswer['parked']>(COUNT_PARKED);
-  return { positions, states: { ...NO_SLOTS, ...Object.fromEntries(states.map((row) => [row.state, row.slots])) }, appliedAtMs: new Map(newest.map((row) => [row.slot, row.at_ms])), parked };
+  return { positions, states: { ...NO_SLOTS, ...Object.fromEntries(states.map((row) => [row.state, row.slots])) }, appliedAtMs, parked, open };
+}
+
+async function askOpen(database: ReturnType<Connections['shards']['get']>): Promise<OpenSagas> {
+  const [row] = await database.query<{ sagas: number; orders: number; oldest_ms: bigint | null }>(COUNT_OPEN_SAGAS);
+  const { sagas, orders, oldest_ms: oldestMs } = must(row, 'a count is a row');
+  return { sagas, orders, oldestSeconds: oldestMs === null ? 0 : Math.max(0, Math.round((Date.now() - Number(oldestMs)) / 1000)) };
 }
 
 function slotStanding(shard: ShardId, row: SlotPosition, logEnd: bigint, appliedAtMs: bigint | undefined): SlotStanding {

@@ -1,8 +1,9 @@
 /** The result of a main job, for people and for programs. */
-import type { Verdict } from '@millrace/ledger';
 import type { DriveReport, ReplayReport } from '@millrace/workload';
 
+import type { MainJobResult } from './main-job.ts';
 import { count } from './output.ts';
+import type { OpenSagas } from './standing.ts';
 
 export function formatDrive(drive: DriveReport): string {
   const { acked, elapsedMs, perSecond, repeatsAcked, conflicts, mismatchesAcked, retried, latency, ending } = drive;
@@ -14,19 +15,27 @@ export function formatDrive(drive: DriveReport): string {
   if (drive.failed > 0) lines.push(`${count(drive.failed)} were refused by the gateway: ${countsOf(drive.problems)}`);
   if (ending.is === 'stalled') lines.push(`the run stalled: ${ending.reason}`);
   if (drive.unsettled > 0) lines.push(`${count(drive.unsettled)} writes have no answer: their fate is unknown`);
+  if (Object.keys(drive.unexpectedEnds).length > 0) lines.push(`orders ended as they must not: ${countsOf(drive.unexpectedEnds)}`);
   return lines.join('\n');
 }
 
-export interface Summary {
-  readonly drive: DriveReport;
-  readonly verdict: Verdict;
+/** Nothing where every saga has ended. */
+export function formatOpen({ orders, sagas, oldestSeconds }: OpenSagas): readonly string[] {
+  if (sagas === 0) return [];
+  return [
+    `NOT ENDED: ${count(orders)} orders, ${count(sagas - orders)} returns and transfers, the oldest ${count(oldestSeconds)} s old; ` +
+      'what they wait for: npm run millrace -- sagas list',
+  ];
+}
+
+export interface Summary extends MainJobResult {
   readonly replay?: ReplayReport | undefined;
 }
 
 /** Without the receipts, which are millions. */
-export function summaryOf({ drive, verdict, replay }: Summary): unknown {
+export function summaryOf({ drive, open, verdict, replay }: Summary): unknown {
   const { receipts, otherReceipts, ...rest } = drive;
-  return { drive: { ...rest, receipts: receipts.size, otherReceipts: otherReceipts.size }, verdict, replay };
+  return { drive: { ...rest, receipts: receipts.size, otherReceipts: otherReceipts.size }, open, verdict, replay };
 }
 
 function countsOf(counts: Readonly<Record<string, number>>): string {

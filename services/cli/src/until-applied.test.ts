@@ -1,20 +1,25 @@
 import { expect, test } from '@jest/globals';
 import type { ShardId, Slot } from '@millrace/write';
 
-import { NO_SLOTS, together, type ShardStanding, type Standing } from './standing.ts';
+import { NO_SLOTS, NONE_OPEN, together, type ShardStanding, type SlotStanding, type Standing } from './standing.ts';
 import { ShardSilent, untilApplied } from './until-applied.ts';
 
 const output = { live: () => undefined };
 const { signal } = new AbortController();
 
-const answers = (shard: string, lagRecords: bigint): ShardStanding => ({
+const slot = (shard: string, lagRecords: bigint, unrelayed: bigint): SlotStanding => ({
+  slot: (shard === 'a' ? 0 : 1) as Slot, shard: shard as ShardId, state: 'ACTIVE', position: unrelayed, relayed: 0n, end: unrelayed + lagRecords, lagRecords, lagSeconds: 0,
+});
+const answers = (shard: string, lagRecords: bigint, { sagaLag = 0n, unrelayed = 0n, open = 0 } = {}): ShardStanding => ({
   shard: shard as ShardId,
   states: { ...NO_SLOTS, ACTIVE: 1 },
-  slots: [{ slot: (shard === 'a' ? 0 : 1) as Slot, shard: shard as ShardId, state: 'ACTIVE', position: 0n, relayed: 0n, end: lagRecords, lagRecords, lagSeconds: 0 }],
+  slots: [slot(shard, lagRecords, unrelayed)],
+  sagas: [slot(shard, sagaLag, 0n)],
+  open: { ...NONE_OPEN, orders: open, sagas: open },
   parkedKeys: 0n,
   parkedRecords: 0n,
 });
-const silent = (shard: string): ShardStanding => ({ shard: shard as ShardId, problem: 'connection refused', slots: [], states: NO_SLOTS, parkedKeys: 0n, parkedRecords: 0n });
+const silent = (shard: string): ShardStanding => ({ shard: shard as ShardId, problem: 'connection refused', slots: [], sagas: [], open: NONE_OPEN, states: NO_SLOTS, parkedKeys: 0n, parkedRecords: 0n });
 
 /** The looks in this order, the last again and again, each at its minute. */
 function looking(...looks: readonly (readonly ShardStanding[])[]): { look: () => Promise<Standing>; nowMs: () => number; looked: () => number } {
@@ -48,8 +53,24 @@ test('a shard that is back counts as progress, however much it lags', async () =
 });
 
 test('a slot that no shard holds is waited for: its lag is unknown', async () => {
-  const fenced: ShardStanding = { ...answers('b', 0n), slots: [], states: { ...NO_SLOTS, INCOMING: 1 } };
+  const fenced: ShardStanding = { ...answers('b', 0n), slots: [], sagas: [], states: { ...NO_SLOTS, INCOMING: 1 } };
   const { looked, ...at } = looking([answers('a', 0n), fenced], [answers('a', 0n), answers('b', 3n)], [answers('a', 0n), answers('b', 0n)]);
   await untilApplied({ ...at, output, signal });
   expect(looked()).toBe(3);
+});
+
+test.each([
+  ['records of stream sagas', { sagaLag: 1n }],
+  ['messages that are not sent on', { unrelayed: 1n }],
+  ['a saga that is open', { open: 1 }],
+])('%s are waited for', async (_what, left) => {
+  const { looked, ...at } = looking([answers('a', 0n, left)], [answers('a', 0n)]);
+  expect(await untilApplied({ ...at, output, signal })).toEqual(NONE_OPEN);
+  expect(looked()).toBe(2);
+});
+
+test('a saga that ends counts as progress, though the lag grows; one that never ends ends the wait, and is told', async () => {
+  const { looked, ...at } = looking([answers('a', 1n, { open: 9 })], [answers('a', 5n, { open: 8 })], [answers('a', 9n, { open: 7 })], [answers('a', 0n, { open: 2 })]);
+  expect(await untilApplied({ ...at, output, signal })).toMatchObject({ orders: 2, sagas: 2 });
+  expect(looked()).toBe(7);
 });

@@ -9,7 +9,7 @@ import { gatewayOf } from '../target.ts';
 export function getCommand(program: Command): void {
   program
     .command('get')
-    .description('read from the HTTP API, such as /v1/accounts/alice')
+    .description('read from the HTTP API: accounts/{account}, orders/{order}, transfers/{transfer}, stock/{sku}, payments/{payment}?account=, writes/{receipt}')
     .argument('<path>', 'with or without the /v1')
     .action(async (path: string, _options: unknown, command: Command) => {
       const { output, target } = contextOf(command);

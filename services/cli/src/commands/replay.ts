@@ -4,25 +4,26 @@ import { formatReplayReport } from '@millrace/workload';
 import type { Command } from 'commander';
 
 import { contextOf } from '../context.ts';
-import { runMainJob } from '../main-job.ts';
+import { isGood, runMainJob } from '../main-job.ts';
 import { listenForStop } from '../stop-signal.ts';
-import { formatDrive, summaryOf } from '../summary.ts';
+import { formatDrive, formatOpen, summaryOf } from '../summary.ts';
 import { replayed } from '../works.ts';
 
 export function replayCommand(program: Command): void {
   program
     .command('replay')
     .argument('<file.csv>', 'InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country')
-    .description('send the invoices of a file through the HTTP API, then verify; exit 0 only if the verdict is clean')
+    .description('send the invoices of a file through the HTTP API, then verify; exit 0 only if the verdict is clean and every order has ended')
     .action(async (file: string, _options: unknown, command: Command) => {
       const { output, target } = contextOf(command);
       const workload = replayed(file);
       const { signal } = listenForStop(output.say);
-      const { drive, verdict } = await runMainJob({ target: target(), works: workload.works, output, signal });
+      const result = await runMainJob({ target: target(), works: workload.works, output, signal });
       const replay = workload.report?.();
+      const { drive, open, verdict } = result;
       output.say(formatDrive(drive));
       if (replay !== undefined) output.say(formatReplayReport(replay));
-      output.result(formatVerdict(verdict), summaryOf({ drive, verdict, replay }));
-      if (!verdict.clean || drive.ending.is !== 'complete' || drive.failed > 0) process.exitCode = 1;
+      output.result([...formatOpen(open), formatVerdict(verdict)].join('\n'), summaryOf({ ...result, replay }));
+      if (!isGood(result)) process.exitCode = 1;
     });
 }

@@ -7,10 +7,10 @@ import { formatReplayReport } from '@millrace/workload';
 import { InvalidArgumentError, type Command } from 'commander';
 
 import { contextOf, wholeNumber } from '../context.ts';
-import { runMainJob } from '../main-job.ts';
+import { isGood, runMainJob } from '../main-job.ts';
 import type { Output } from '../output.ts';
 import { listenForStop, type StopSignal } from '../stop-signal.ts';
-import { formatDrive, summaryOf } from '../summary.ts';
+import { formatDrive, formatOpen, summaryOf } from '../summary.ts';
 import { CLUSTER_DIR, localTarget, type Target } from '../target.ts';
 import { welcome } from '../welcome.ts';
 import { generated, replayed, type Workload } from '../works.ts';
@@ -34,7 +34,7 @@ export function startCommand(program: Command): void {
   program
     .command('start')
     .description('start a local cluster, run the main job through it, verify, and stay up')
-    .option('--once', 'stop after the verdict; exit 0 only if it is clean')
+    .option('--once', 'stop after the verdict; exit 0 only if it is clean and every order has ended')
     .option('--writes <n>', 'how many writes the main job sends; 0: only the cluster', wholeNumber(0, 1_000_000_000), WRITES)
     .option('--seed <text>', 'of the generated writes (default: a new one)')
     .option('--replay <file.csv>', 'replay an Online-Retail style CSV instead of generated writes')
@@ -97,15 +97,16 @@ interface Job {
   readonly signal: AbortSignal;
 }
 
-/** Whether all went through and the verdict is clean. */
+/** Whether all went through, ended, and the verdict is clean. */
 async function mainJob({ workload, target, output, signal }: Job): Promise<boolean> {
   output.say(`main job: ${workload.what}`);
-  const { drive, verdict } = await runMainJob({ target, works: workload.works, output, signal });
+  const result = await runMainJob({ target, works: workload.works, output, signal });
+  const { drive, open, verdict } = result;
   output.say(formatDrive(drive));
   const replay = workload.report?.();
   if (replay !== undefined) output.say(formatReplayReport(replay));
-  output.result(formatVerdict(verdict), summaryOf({ drive, verdict, replay }));
-  return verdict.clean && drive.ending.is === 'complete' && drive.failed === 0;
+  output.result([...formatOpen(open), formatVerdict(verdict)].join('\n'), summaryOf({ ...result, replay }));
+  return isGood(result);
 }
 
 function workloadOf({ replay, writes, seed }: StartOptions): Workload | undefined {

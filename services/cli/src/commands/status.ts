@@ -1,11 +1,12 @@
 /** `millrace status`: who runs, who owns what, how far it is, and how fast it goes. */
 import { sleep } from '@millrace/runtime';
+import type { Stream } from '@millrace/write';
 import type { Command } from 'commander';
 
 import { connected, type Connections } from '../connect.ts';
 import { contextOf } from '../context.ts';
 import { count } from '../output.ts';
-import { standingOf, totalsOf, type ShardStanding, type SlotStanding, type Totals } from '../standing.ts';
+import { standingOf, totalsOf, type OpenSagas, type ShardStanding, type SlotStanding, type Totals } from '../standing.ts';
 import { listenForStop } from '../stop-signal.ts';
 import type { Target } from '../target.ts';
 
@@ -22,11 +23,16 @@ export interface Status {
   readonly epoch: number;
   readonly slots: number;
   readonly totals: Totals & Rates;
+  /** Of stream `sagas`. */
+  readonly sagas: Totals & Rates;
+  readonly open: OpenSagas;
   /** Slots that no shard which answered holds. */
   readonly unheld: number;
-  readonly shards: readonly (ShardStanding & Rates & { readonly totals: Totals })[];
+  readonly shards: readonly ShardStatus[];
   readonly services: readonly { readonly name: string; readonly pid: number | null }[];
 }
+
+export type ShardStatus = Omit<ShardStanding, 'sagas'> & Rates & { readonly totals: Totals; readonly sagas: Totals & Rates & { readonly slots: readonly SlotStanding[] } };
 
 export interface Rates {
   readonly ackedPerSecond: number;
@@ -36,7 +42,7 @@ export interface Rates {
 export function statusCommand(program: Command): void {
   program
     .command('status')
-    .description('services, slots and their moves, positions, lag in records and seconds, rates, parked keys')
+    .description('services, slots and their moves, positions of both streams, lag in records and seconds, rates, open sagas, parked keys')
     .option('--watch', 'look again and again')
     .option('--slots', 'a line for each slot')
     .action(async (options: StatusOptions, command: Command) => {
@@ -62,9 +68,11 @@ async function look(target: Target, connections: Connections, signal: AbortSigna
   const after = await standingOf(connections);
   const seconds = (performance.now() - sinceMs) / 1000;
   const rates = (of: readonly SlotStanding[]): Rates => ratesOf(before.slots, of, seconds);
-  const shards = after.shards.map((shard) => ({ ...shard, totals: totalsOf(shard.slots), ...rates(shard.slots) }));
+  const sagas = (of: readonly SlotStanding[]): Totals & Rates => ({ ...totalsOf(of), ...ratesOf(before.sagas, of, seconds) });
+  const shards = after.shards.map((shard) => ({ ...shard, totals: totalsOf(shard.slots), ...rates(shard.slots), sagas: { slots: shard.sagas, ...sagas(shard.sagas) } }));
   const services = (target.local?.services ?? []).map(({ name, pid }) => ({ name, pid }));
-  return { epoch, slots, totals: { ...totalsOf(after.slots), ...rates(after.slots) }, unheld: after.unheld, shards, services };
+  const totals = { ...totalsOf(after.slots), ...rates(after.slots) };
+  return { epoch, slots, totals, sagas: sagas(after.sagas), open: after.open, unheld: after.unheld, shards, services };
 }
 
 /** Slot by slot, wherever it was before: a slot that came brings its past along, which nobody did in that time. */
@@ -77,7 +85,8 @@ export function ratesOf(before: readonly SlotStanding[], after: readonly SlotSta
   return { ackedPerSecond: rate(({ end }) => end), appliedPerSecond: rate(({ position }) => position) };
 }
 
-export function format({ epoch, slots, totals, unheld, shards, services }: Status, withSlots: boolean): string {
+export function format(status: Status, withSlots: boolean): string {
+  const { epoch, slots, totals, unheld, shards, services } = status;
   const rows = shards.map((shard) =>
     shard.problem === undefined
       ? [shard.shard, count(shard.slots.length), count(shard.states.MOVING), count(shard.states.INCOMING), ...figures(shard.totals, shard), count(shard.parkedKeys)]
@@ -91,12 +100,23 @@ export function format({ epoch, slots, totals, unheld, shards, services }: Statu
       ...rows,
       ['all', count(slots - unheld), ...(['MOVING', 'INCOMING'] as const).map((state) => count(sum(shards, state))), ...figures(totals, totals), ''],
     ]),
+    ...sagaLines(status),
     ...(unheld === 0 ? [] : [`${count(unheld)} slots are held by no shard that answered: they are between fence and activation of a move, or their shard is down`]),
     ...(withSlots ? slotLines(shards) : []),
   ].join('\n');
 }
 
-function sum(shards: readonly ShardStanding[], state: keyof ShardStanding['states']): number {
+/** Stream `sagas`, shard by shard. */
+function sagaLines({ shards, sagas, open }: Status): readonly string[] {
+  const row = (name: string, of: Totals & Rates, { sagas: all, orders, oldestSeconds }: OpenSagas): readonly string[] => [name, ...figures(of, of), count(all), count(orders), count(oldestSeconds)];
+  return table([
+    ['sagas', 'log end', 'applied', 'lag', 'lag s', 'sent/s', 'applied/s', 'open', 'open orders', 'oldest s'],
+    ...shards.filter(({ problem }) => problem === undefined).map((shard) => row(shard.shard, shard.sagas, shard.open)),
+    row('all', sagas, open),
+  ]);
+}
+
+function sum(shards: readonly ShardStatus[], state: keyof ShardStanding['states']): number {
   return shards.reduce((total, shard) => total + shard.states[state], 0);
 }
 
@@ -105,11 +125,14 @@ function figures(totals: Totals, rates: Rates): string[] {
   return [count(end), count(applied), count(lagRecords), lagSeconds.toFixed(1), count(rates.ackedPerSecond), count(rates.appliedPerSecond)];
 }
 
-function slotLines(shards: readonly ShardStanding[]): readonly string[] {
-  const all = shards.flatMap((shard) => shard.slots).toSorted((a, b) => a.slot - b.slot);
+function slotLines(shards: readonly ShardStatus[]): readonly string[] {
+  return [...linesOf('writes', shards.flatMap((shard) => shard.slots)), ...linesOf('sagas', shards.flatMap((shard) => shard.sagas.slots))];
+}
+
+function linesOf(stream: Stream, slots: readonly SlotStanding[]): readonly string[] {
   return table([
-    ['slot', 'shard', 'state', 'log end', 'position', 'relayed', 'lag', 'lag s'],
-    ...all.map((slot) => [
+    [`slot of ${stream}`, 'shard', 'state', 'log end', 'position', 'relayed', 'lag', 'lag s'],
+    ...slots.toSorted((a, b) => a.slot - b.slot).map((slot) => [
       String(slot.slot),
       slot.shard,
       slot.state,

@@ -1,6 +1,7 @@
-/** `millrace write`: one write through the HTTP API. */
+/** `millrace write`: one write of any type through the HTTP API, and what became of it: of an order, how it ended. */
 import { randomUUID } from 'node:crypto';
 
+import { writeTypes } from '@millrace/domain';
 import { parseJson, toJson } from '@millrace/wire';
 import type { Command } from 'commander';
 
@@ -10,6 +11,15 @@ import { gatewayOf, type Gateway } from '../target.ts';
 import { UsageError } from '../usage-error.ts';
 
 const BULK_PATH = '/v1/writes';
+const HELP = `
+Types: ${[...writeTypes.keys()].join(', ')}
+
+  millrace write stock.receive '{"sku":"tea","quantity":10}'
+  millrace write order.place '{"order":"o-1","account":"alice","currency":"GBP","lines":[{"sku":"tea","quantity":2,"unit_price":"3.50"}]}'
+  millrace write order.return '{"order":"o-1","lines":[{"sku":"tea","quantity":1}]}'
+  millrace write transfer.place '{"transfer":"t-1","from":"alice","to":"bob","amount":"5.00","currency":"GBP"}'
+
+An order, a return, a transfer and a cancel are waited for until they have ended.`;
 
 interface WriteOptions {
   readonly key: string;
@@ -20,10 +30,11 @@ export function writeCommand(program: Command): void {
   program
     .command('write')
     .description('post one write, and show what became of it')
-    .argument('<type>', 'such as account.open')
+    .argument('<type>', 'such as account.open, order.place, order.return, transfer.place')
     .argument('<json>', 'its data, such as {"account":"alice","currency":"GBP"}')
     .option('--key <idempotency-key>', 'the same for every retry of this write (default: a new one)', randomUUID())
     .option('--wait <seconds>', 'for the outcome; 0: only the receipt', wholeNumber(0, 60), 10)
+    .addHelpText('after', HELP)
     .action(async (type: string, json: string, options: WriteOptions, command: Command) => {
       const { output, target } = contextOf(command);
       const answer = await write(gatewayOf(target()), { type, data: dataOf(json), key: options.key, wait: options.wait });
