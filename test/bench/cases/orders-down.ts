@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Bench, Report } from '../harness/bench.ts';
 import { findAtMost, findRatio } from '../harness/findings.ts';
-import { createOrderInstallation, measureOrders, sagasIn, startOrders, untilEnded, type OrderInstallation } from '../harness/orders.ts';
+import { assertNothingHeld, createOrderInstallation, measureOrders, sagasIn, startOrders, untilEnded, type OrderInstallation } from '../harness/orders.ts';
 import { checkpoint, query } from '../harness/postgres.ts';
 import { SAMPLE_MS, sampled } from '../harness/resident.ts';
 import type { Measure } from '../harness/rounds.ts';
@@ -71,6 +71,7 @@ async function downAndUp(bench: Bench, installation: OrderInstallation, orders: 
   const fromMs = performance.timeOrigin + performance.now();
   const firstMs = await untilEnded(installation, ended + 1);
   const toMs = await untilEnded(installation, ended + orders);
+  await assertNothingHeld(installation);
   const seconds = (toMs - fromMs) / 1000;
   const memory = Object.fromEntries(Object.entries(coming.byName).map(([name, samples]) => [name, memoryOf(samples, waiting.byName[name] ?? [], coming.seconds + waiting.seconds)]));
   const firstEndSeconds = (firstMs - fromMs) / 1000;

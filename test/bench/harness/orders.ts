@@ -132,8 +132,8 @@ function confirmedIn(counts: ReadonlyMap<string, number>): number {
   return counts.get('confirmed') ?? 0;
 }
 
-/** An order that has ended leaves nothing with its participants. */
-async function assertNothingHeld({ urlOf }: Installation): Promise<void> {
+/** Where all orders have ended, none leaves anything with its participants. */
+export async function assertNothingHeld({ urlOf }: Installation): Promise<void> {
   await withClients(SHARDS.map(urlOf), async (clients) => {
     const held = await rowsOf<{ held: string }>(clients, 'select (select coalesce(sum(held), 0) from account) + (select coalesce(sum(reserved), 0) from stock) as held');
     if (held.some((row) => Number(row.held) !== 0)) throw new Error('orders have ended and something is still held');
