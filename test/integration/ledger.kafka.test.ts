@@ -17,7 +17,7 @@ import { join } from 'node:path';
 const A = 'a' as ShardId;
 const B = 'b' as ShardId;
 const OWNERS: readonly ShardId[] = [A, B, A, B, A, B, A, B];
-const ROW_TABLES = ['journal', 'parked', 'account', 'payment', 'orders', 'stock'];
+const ROW_TABLES = ['journal', 'parked', 'account', 'payment', 'orders', 'stock', 'hold', 'saga'];
 const log = createLog({ name: 'test', level: 'silent' });
 
 const STEPS: readonly Step[] = Array.from({ length: 12 }, (_, i) => `${i}`).flatMap((i) => [
@@ -51,8 +51,8 @@ beforeAll(async () => {
   broker = await startBroker({ dir: join(dir, 'kafka') });
   postgres = await startPostgres({ dir: join(dir, 'postgres'), durable: false });
   kafka = createKafka({ brokers: [broker.address], clientId: 'test', log });
-  const settings = must(topicSettings({ prefix: '', slots: OWNERS.length, minInsync: 1 }).find(({ name }) => name === 'writes'), 'writes is a topic');
-  await ensureTopics({ kafka, topics: [{ ...settings, replicationFactor: 1 }], timeoutMs: 20_000, log });
+  const topics = topicSettings({ prefix: '', slots: OWNERS.length, minInsync: 1 }).filter(({ name }) => name === 'writes' || name === 'sagas');
+  await ensureTopics({ kafka, topics: topics.map((settings) => ({ ...settings, replicationFactor: 1 })), timeoutMs: 20_000, log });
   world = simulate(STEPS, OWNERS);
   const lanes = await createLanes({ kafka, topic: 'writes', log, limits: { recordsPerRequestMax: 500, queuedRecordsMax: 20_000, queuedBytesMax: 16 << 20, requestTimeoutMs: 5_000 } });
   await lanes.sendMany(world.log.map(({ slot, key, value }) => ({ slot, key, value: must(value, 'each has one') })));
@@ -76,7 +76,7 @@ describe('the ledger checker', () => {
   test('a log and the shards that applied it are clean, in one pass or in many', async () => {
     const acked = world.log.map(({ slot, offset }, i) => ({ slot, offset, digest: digestOf(STEPS[i]!.key, STEPS[i]!.idempotencyKey) }));
     const verdict = await verify({ acked });
-    expect(formatVerdict(verdict)).toContain('0 lost, 0 doubled, 0 out of order; balances match\nclean: 168 records');
+    expect(formatVerdict(verdict)).toContain('0 lost, 0 doubled, 0 out of order; balances match\norders: 0 confirmed, 0 rejected, 0 cancelled, 12 open; 0 steps, 24 messages under way\nclean: 168 records');
     expect(verdict).toMatchObject({ clean: true, acked: STEPS.length, duplicates: 12, mismatches: 12 });
     expect(await verify({ acked, recordsPerPassMax: 1 })).toEqual(verdict);
   });
@@ -95,7 +95,7 @@ describe('the ledger checker', () => {
       update journal set outcome = 'refused', detail = '{"code": "insufficient_funds"}'
       where (slot, "offset") in (select slot, "offset" from journal where type = 'payment.capture' limit 1)`],
     ['a wrong balance', 'wrongBalance', `update account set balance = balance + 1 where key = (select min(key) from account)`],
-    ['an order in the wrong state', 'wrongOrder', `update orders set state = 'placed' where key = (select min(key) from orders)`],
+    ['an order of another account', 'wrongOrder', `update orders set account = 'acc-none' where key = (select min(key) from orders)`],
     ['a parked row that is gone', 'lost', `delete from parked where key = (select min(key) from parked)`],
     ['a position that lags', 'notYetApplied', `update position set next_offset = next_offset - 1, relayed_offset = 0 where stream = 'writes' and next_offset > 0`],
     ['a position beyond the log', 'wrongPosition', `update position set next_offset = next_offset + 1 where stream = 'writes'`],
@@ -313,9 +313,9 @@ describe('while slots move', () => {
   }
 
   async function activate(slot: number, source: ShardId, target: ShardId): Promise<void> {
-    const [position] = await shard(source).query<{ next: bigint }>({ text: `select next_offset as next from position where stream = 'writes' and slot = $1`, values: [slot] });
+    const [position] = await shard(source).query<{ next: bigint; relayed: bigint }>({ text: `select next_offset as next, relayed_offset as relayed from position where stream = 'writes' and slot = $1`, values: [slot] });
     await shard(target).transaction(async (tx) => {
-      await tx.query({ text: `update position set next_offset = $2, relayed_offset = $2 where stream = 'writes' and slot = $1`, values: [slot, position!.next] });
+      await tx.query({ text: `update position set next_offset = $2, relayed_offset = $3 where stream = 'writes' and slot = $1`, values: [slot, position!.next, position!.relayed] });
       await tx.query({ text: `update slot set state = 'ACTIVE' where slot = $1`, values: [slot] });
       await tx.query({ text: 'delete from incoming where slot = $1', values: [slot] });
     });
@@ -370,7 +370,7 @@ function shard(id: ShardId): Database {
 
 /** Runs one statement that must change something, and puts the tables back after the test. */
 async function spoil(id: ShardId, text: string): Promise<void> {
-  const tables = ['slot', 'changed', 'incoming', 'position', 'journal', 'parked', 'account', 'payment', 'orders', 'stock', 'shard_identity'];
+  const tables = ['slot', 'changed', 'incoming', 'position', 'journal', 'parked', 'account', 'payment', 'orders', 'stock', 'hold', 'saga', 'shard_identity'];
   for (const table of tables) await shard(id).query({ text: `create table kept_${table} as table ${table}` });
   repair.push(async () => {
     await shard(id).query({ text: `truncate ${tables.join(', ')}` });
@@ -425,16 +425,16 @@ async function fillSlot(tx: Tx, slot: number, rows: SlotRows, timeOf: (offset: b
     const text = `insert into ${table} (${names.map((name) => `"${name}"`).join(', ')}) values (${names.map((_, i) => `$${i + 1}`).join(', ')})`;
     await tx.query({ text, values: Object.values(row) });
   };
-  const { nextOffset } = must(rows.position, 'every slot has a position');
-  await tx.query({ text: `update position set next_offset = $2, relayed_offset = $2 where slot = $1 and stream = 'writes'`, values: [slot, nextOffset] });
-  for (const { offset, bodyHash, digest, outcome, key, type, code, first, releasedBy } of rows.journal) {
+  const { nextOffset, relayedOffset } = must(rows.streams.writes.position, 'every slot has a position');
+  await tx.query({ text: `update position set next_offset = $2, relayed_offset = $3 where slot = $1 and stream = 'writes'`, values: [slot, nextOffset, relayedOffset] });
+  for (const { offset, bodyHash, digest, outcome, key, type, code, first, releasedBy, messages } of rows.streams.writes.journal) {
     const facts = Object.entries({ code, first, released_by: releasedBy }).filter(([, fact]) => fact !== null);
     const detail = facts.length === 0 ? null : JSON.stringify(Object.fromEntries(facts));
-    await insert('journal', { slot, stream: 'writes', offset, body_hash: bodyHash, at_ms: timeOf(offset), digest, outcome, key, type, detail });
+    await insert('journal', { slot, stream: 'writes', offset, body_hash: bodyHash, at_ms: timeOf(offset), digest, outcome, key, type, detail, messages: messages === null ? null : JSON.stringify(messages) });
   }
-  for (const { offset, key, value } of rows.parked) await insert('parked', { slot, stream: 'writes', offset, key, value, at_ms: timeOf(offset), reason: 'test' });
+  for (const { offset, key, value } of rows.streams.writes.parked) await insert('parked', { slot, stream: 'writes', offset, key, value, at_ms: timeOf(offset), reason: 'test' });
   for (const row of rows.accounts) await insert('account', { slot, ...row });
   for (const { orderId, ...row } of rows.payments) await insert('payment', { slot, ...row, order_id: orderId });
   for (const { lines, ...row } of rows.orders) await insert('orders', { slot, ...row, lines: JSON.stringify(lines) });
-  for (const { key, onHand, reserved } of rows.stock) await insert('stock', { slot, key, on_hand: onHand, reserved });
+  for (const { key, onHand, reserved, incoming } of rows.stock) await insert('stock', { slot, key, on_hand: onHand, reserved, incoming });
 }

@@ -4,7 +4,9 @@
  * Every field of every write type is read here once more, by hand: an error in the schemas of the domain must not
  * hide itself by being used on both sides. What does not read is expected to be parked.
  */
-import { ID_PATTERN, MINOR_UNITS_MAX, DECIMAL_PATTERN, formatAmount, isCurrency, parseAmount } from '@millrace/write';
+import { formatAmount, INTERNAL_KEY_PREFIX, MINOR_UNITS_MAX, parseAmount } from '@millrace/write';
+import { readCommand, type Command } from './command.ts';
+import { isCurrencyCode, isId, isObject, isPositiveDecimal, isQuantity, isText, isWhole, only, positiveUnits, readList, type Fields } from './fields.ts';
 
 export type Write =
   | { readonly op: 'open'; readonly id: string; readonly currency: string }
@@ -14,7 +16,10 @@ export type Write =
   | { readonly op: 'void'; readonly id: string; readonly payment: string }
   | { readonly op: 'receive'; readonly id: string; readonly quantity: bigint }
   | NewOrder
-  | { readonly op: 'cancel'; readonly id: string };
+  | { readonly op: 'cancel'; readonly id: string }
+  | NewReturn
+  | NewTransfer
+  | Command;
 
 /** `charge` is a capture that makes its own payment. */
 export interface NewPayment {
@@ -34,17 +39,39 @@ export interface NewOrder {
   readonly total: bigint;
   /** As `lineText` writes them. */
   readonly lines: string;
+  readonly deadlineSeconds: number;
 }
 
-type Fields = Readonly<Record<string, unknown>>;
+export interface NewReturn {
+  readonly op: 'return';
+  readonly id: string;
+  /** Null where its name is to be made from the offset of the write. */
+  readonly name: string | null;
+  readonly lines: readonly { readonly sku: string; readonly quantity: number }[];
+}
+
+export interface NewTransfer {
+  readonly op: 'transfer';
+  readonly id: string;
+  readonly from: string;
+  readonly to: string;
+  readonly units: bigint;
+  readonly currency: string;
+  readonly deadlineSeconds: number;
+}
 
 const QUANTITY_RECEIVED_MAX = 1_000_000_000;
 const QUANTITY_ORDERED_MAX = 1_000_000;
 const LINES_MAX = 1000;
 const REFERENCE_LENGTH_MAX = 255;
+export const DEADLINE_SECONDS = 900;
+const DEADLINE_SECONDS_MAX = 7 * 24 * 60 * 60;
 
-/** The write that `data` of this type asks for; undefined where it is not valid. `id` is what it is routed by. */
-export function readBody(type: string, data: unknown): Write | undefined {
+/**
+ * The write that `data` of this type asks for; undefined where it is not valid. `id` is what it is routed by. A command
+ * is valid under an idempotency key of Millrace's own only.
+ */
+export function readBody(type: string, data: unknown, idempotencyKey: string): Write | undefined {
   if (!isObject(data)) return undefined;
   switch (type) {
     case 'account.open':
@@ -65,8 +92,12 @@ export function readBody(type: string, data: unknown): Write | undefined {
       return readPlace(data);
     case 'order.cancel':
       return only(data, ['order']) && isId(data.order) ? { op: 'cancel', id: data.order } : undefined;
+    case 'order.return':
+      return readReturn(data);
+    case 'transfer.place':
+      return readTransfer(data);
     default:
-      return undefined;
+      return idempotencyKey.startsWith(INTERNAL_KEY_PREFIX) ? readCommand(type, data) : undefined;
   }
 }
 
@@ -119,19 +150,41 @@ function readReceive(data: Fields): Write | undefined {
 }
 
 function readPlace(data: Fields): Write | undefined {
-  const { order, account, currency, lines } = data;
-  if (!only(data, ['order', 'account', 'currency', 'lines']) || !isId(order) || !isId(account)) return undefined;
-  if (!isCurrencyCode(currency) || !Array.isArray(lines) || lines.length < 1 || lines.length > LINES_MAX) return undefined;
-  let total = 0n;
-  const texts: string[] = [];
-  for (const line of lines as readonly unknown[]) {
-    const read = readLine(line, currency);
-    if (read === undefined) return undefined;
-    total += read.total;
-    texts.push(read.text);
-  }
+  const { order, account, currency, lines: given } = data;
+  if (!only(data, ['order', 'account', 'currency', 'lines'], ['deadline_seconds']) || !isId(order) || !isId(account)) return undefined;
+  const deadlineSeconds = deadlineOf(data);
+  if (!isCurrencyCode(currency) || deadlineSeconds === undefined) return undefined;
+  const lines = readList(given, LINES_MAX, (line) => readLine(line, currency));
+  if (lines === undefined) return undefined;
+  const total = lines.reduce((sum, line) => sum + line.total, 0n);
   if (total > MINOR_UNITS_MAX) return undefined;
-  return { op: 'place', id: order, account, currency, total, lines: texts.join('\n') };
+  return { op: 'place', id: order, account, currency, total, lines: lines.map(({ text }) => text).join('\n'), deadlineSeconds };
+}
+
+function readReturn(data: Fields): Write | undefined {
+  const { order, return: name } = data;
+  if (!only(data, ['order', 'lines'], ['return']) || !isId(order) || (name !== undefined && !isId(name))) return undefined;
+  const lines = readList(data.lines, LINES_MAX, (line) => {
+    if (!isObject(line) || !only(line, ['sku', 'quantity'])) return undefined;
+    const { sku, quantity } = line;
+    return isId(sku) && isQuantity(quantity, QUANTITY_ORDERED_MAX) ? { sku, quantity } : undefined;
+  });
+  return lines && { op: 'return', id: order, name: name ?? null, lines };
+}
+
+function readTransfer(data: Fields): Write | undefined {
+  const { transfer, from, to, amount, currency } = data;
+  if (!only(data, ['transfer', 'from', 'to', 'amount', 'currency'], ['deadline_seconds'])) return undefined;
+  if (!isId(transfer) || !isId(from) || !isId(to) || from === to || !isCurrencyCode(currency)) return undefined;
+  const units = positiveUnits(amount, currency);
+  const deadlineSeconds = deadlineOf(data);
+  if (units === undefined || deadlineSeconds === undefined) return undefined;
+  return { op: 'transfer', id: transfer, from, to, units, currency, deadlineSeconds };
+}
+
+function deadlineOf({ deadline_seconds: seconds }: Fields): number | undefined {
+  if (seconds === undefined) return DEADLINE_SECONDS;
+  return isWhole(seconds, 1) && seconds <= DEADLINE_SECONDS_MAX ? seconds : undefined;
 }
 
 function readLine(line: unknown, currency: string): { readonly total: bigint; readonly text: string } | undefined {
@@ -141,41 +194,4 @@ function readLine(line: unknown, currency: string): { readonly total: bigint; re
   const units = parseAmount(price, currency);
   if (units === undefined) return undefined;
   return { total: BigInt(quantity) * units, text: lineText(quantity, formatAmount(units, currency), sku) };
-}
-
-/** True where all required fields are there and no field is unknown. */
-function only(data: Fields, required: readonly string[], optional: readonly string[] = []): boolean {
-  const names = Object.keys(data);
-  return required.every((name) => names.includes(name)) && names.every((name) => required.includes(name) || optional.includes(name));
-}
-
-function isObject(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function isId(value: unknown): value is string {
-  return typeof value === 'string' && ID_PATTERN.test(value);
-}
-
-function isCurrencyCode(value: unknown): value is string {
-  return typeof value === 'string' && isCurrency(value);
-}
-
-function positiveUnits(amount: unknown, currency: string): bigint | undefined {
-  const units = typeof amount === 'string' ? parseAmount(amount, currency) : undefined;
-  return units === 0n ? undefined : units;
-}
-
-/** An amount whose currency only the payment knows. */
-function isPositiveDecimal(value: unknown): value is string {
-  return typeof value === 'string' && DECIMAL_PATTERN.test(value) && /[1-9]/.test(value);
-}
-
-function isQuantity(value: unknown, max: number): value is number {
-  return typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= max;
-}
-
-/** What Postgres can keep as text: no NUL, no half of a surrogate pair. */
-function isText(value: unknown, lengthMax: number): value is string {
-  return typeof value === 'string' && value.length <= lengthMax && !value.includes('\0') && value.isWellFormed();
 }

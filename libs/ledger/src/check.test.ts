@@ -5,8 +5,8 @@ import fc from 'fast-check';
 import { checkLedger, NO_ROWS } from './check.ts';
 import type { OpenMove } from './moves.ts';
 import { simulate, type Step, type World } from './testing/simulate.ts';
-import { anySteps, authorize, cancel, capture, deposit, invalid, open, place, receive, release } from './testing/steps.ts';
-import type { AccountRow, JournalRow, OrderRow, ParkedRow, PaymentRow, ShardSnapshot, SlotRows, StockRow } from './snapshot.ts';
+import { anySteps, authorize, cancel, capture, deposit, forged, giveBack, invalid, open, place, receive, release, transfer } from './testing/steps.ts';
+import type { AccountRow, HoldRow, JournalRow, OrderRow, ParkedRow, PaymentRow, SagaRow, ShardSnapshot, SlotRows, StockRow, StreamRows } from './snapshot.ts';
 import { formatVerdict } from './verdict.ts';
 
 const A = 'a' as ShardId;
@@ -14,15 +14,20 @@ const B = 'b' as ShardId;
 const OWNERS = [A, B, A, B];
 
 type Mutable<T> = { -readonly [Field in keyof T]: T[Field] };
-interface MutableRows {
-  slotState: Mutable<NonNullable<SlotRows['slotState']>> | null;
-  position: Mutable<NonNullable<SlotRows['position']>> | null;
+interface MutableStream {
+  position: Mutable<NonNullable<StreamRows['position']>> | null;
   journal: Mutable<JournalRow>[];
   parked: Mutable<ParkedRow>[];
+}
+interface MutableRows {
+  slotState: Mutable<NonNullable<SlotRows['slotState']>> | null;
+  streams: { writes: MutableStream; sagas: MutableStream };
   accounts: Mutable<AccountRow>[];
   payments: Mutable<PaymentRow>[];
   orders: Mutable<OrderRow>[];
   stock: Mutable<StockRow>[];
+  holds: Mutable<HoldRow>[];
+  sagas: Mutable<SagaRow>[];
 }
 
 const HISTORY: readonly Step[] = [
@@ -52,7 +57,7 @@ function worldOf(steps: readonly Step[] = HISTORY): { world: World; at: (id: str
 }
 
 function rowOf(rows: MutableRows, type: string, index = 0): Mutable<JournalRow> {
-  return rows.journal.filter((row) => row.type === type)[index]!;
+  return rows.streams.writes.journal.filter((row) => row.type === type)[index]!;
 }
 
 describe('an untouched ledger', () => {
@@ -60,6 +65,7 @@ describe('an untouched ledger', () => {
     const verdict = checkLedger(worldOf().world);
     expect(formatVerdict(verdict)).toBe(
       '15 in the log, 12 applied once (2 of them refused), 1 duplicates left out, 2 parked, 0 lost, 0 doubled, 0 out of order; balances match\n' +
+        'orders: 0 confirmed, 0 rejected, 0 cancelled, 1 open; 0 steps, 2 messages under way\n' +
         'clean: 15 records: 10 applied, 1 refused, 1 mismatches, 1 duplicates, 2 parked',
     );
     expect(verdict).toMatchObject({ clean: true, parkedOnTrust: 0, differences: [] });
@@ -85,7 +91,7 @@ describe('a planted fault', () => {
   test('a lost row: neither journal nor effect', () => {
     const { world, at } = worldOf();
     const rows = at('sku-1');
-    rows.journal = rows.journal.filter((row) => row !== rowOf(rows, 'stock.receive', 1));
+    rows.streams.writes.journal = rows.streams.writes.journal.filter((row) => row !== rowOf(rows, 'stock.receive', 1));
     rows.stock[0]!.onHand = 40n;
     expect(checkLedger(world)).toMatchObject({ clean: false, lost: 1, wrongStock: 1 });
   });
@@ -100,7 +106,7 @@ describe('a planted fault', () => {
 
   test('a lost row: the position has passed a record that nothing else knows', () => {
     const { world, at } = worldOf([open('acc-1')]);
-    at('acc-1').journal = [];
+    at('acc-1').streams.writes.journal = [];
     at('acc-1').accounts = [];
     expect(checkLedger(world)).toMatchObject({ lost: 1, wrongBalance: 1 });
   });
@@ -117,7 +123,7 @@ describe('a planted fault', () => {
     const { world, at } = worldOf();
     const rows = at('acc-1');
     const first = rowOf(rows, 'account.deposit', 1);
-    rows.journal.push({ ...first, offset: first.offset + 1n, atMs: first.atMs + 1 });
+    rows.streams.writes.journal.push({ ...first, offset: first.offset + 1n, atMs: first.atMs + 1 });
     rows.accounts.find(({ key }) => key === 'demo/acc-1')!.balance += 500n;
     expect(checkLedger(world)).toMatchObject({ clean: false, doubled: 1, wrongBalance: 1 });
   });
@@ -126,13 +132,13 @@ describe('a planted fault', () => {
     const { world, at } = worldOf();
     const rows = at('acc-1');
     const first = rowOf(rows, 'account.deposit', 1);
-    rows.journal.push({ ...first, offset: first.offset + 1n, digest: null });
+    rows.streams.writes.journal.push({ ...first, offset: first.offset + 1n, digest: null });
     expect(checkLedger(world)).toMatchObject({ clean: false, doubled: 1 });
   });
 
   test('a doubled row: the same row twice', () => {
     const { world, at } = worldOf();
-    at('ord-1').journal.push({ ...rowOf(at('ord-1'), 'order.place') });
+    at('ord-1').streams.writes.journal.push({ ...rowOf(at('ord-1'), 'order.place') });
     expect(checkLedger(world)).toMatchObject({ clean: false, doubled: 1, lost: 0 });
   });
 
@@ -178,6 +184,7 @@ describe('a planted fault', () => {
         expected: 'balance 8.00 GBP, held 0.00 GBP',
         actual: 'balance 8.01 GBP, held 0.00 GBP',
       },
+      { kind: 'not_conserved', shard: 'none', key: 'GBP', expected: '8.00 GBP in all accounts, by what came in and went out', actual: '8.01 GBP' },
     ]);
   });
 
@@ -215,20 +222,20 @@ describe('a planted fault', () => {
 
   test('a position beyond the end of the log', () => {
     const { world, at } = worldOf();
-    at('acc-1').position!.nextOffset += 1n;
+    at('acc-1').streams.writes.position!.nextOffset += 1n;
     expect(checkLedger(world)).toMatchObject({ clean: false, wrongPosition: 1 });
   });
 
   test('a position behind its rows: applied, but it would be applied again', () => {
     const { world, at } = worldOf([open('acc-1'), deposit('acc-1', '1.00')]);
-    at('acc-1').position!.nextOffset = 1n;
+    at('acc-1').streams.writes.position!.nextOffset = 1n;
     const verdict = checkLedger(world);
     expect(verdict).toMatchObject({ clean: false, wrongRow: 1, wrongBalance: 1, notYetApplied: 1 });
   });
 
   test('a relay that is ahead of the position', () => {
     const { world, at } = worldOf();
-    at('acc-1').position!.relayedOffset += 1n;
+    at('acc-1').streams.writes.position!.relayedOffset = at('acc-1').streams.writes.position!.nextOffset + 1n;
     expect(checkLedger(world)).toMatchObject({ clean: false, wrongPosition: 1 });
   });
 
@@ -253,32 +260,83 @@ describe('a planted fault', () => {
     expect(checkLedger(world)).toMatchObject({ clean: false, wrongOrder: 1 });
   });
 
-  test('an order that was cancelled and is placed again', () => {
+  test('a message that a write must send on is lost, or is another', () => {
+    const lost = worldOf();
+    rowOf(lost.at('ord-1'), 'order.place').messages = null;
+    expect(checkLedger(lost.world)).toMatchObject({ clean: false, wrongMessage: 1, differencesFound: 1 });
+    const other = worldOf();
+    const [message] = rowOf(other.at('ord-1'), 'order.cancel').messages as readonly object[];
+    rowOf(other.at('ord-1'), 'order.cancel').messages = [{ ...message, data: { saga: 'order', by: 'operator' } }];
+    expect(checkLedger(other.world)).toMatchObject({ clean: false, wrongMessage: 1, differencesFound: 1 });
+  });
+
+  test('a message that a write has no need to send', () => {
     const { world, at } = worldOf();
-    at('ord-1').orders[0]!.state = 'placed';
-    expect(checkLedger(world)).toMatchObject({ clean: false, wrongOrder: 1 });
+    rowOf(at('sku-1'), 'stock.receive').messages = [{ stream: 'sagas', key: 'demo/sku-1', type: 'saga.retry', idempotencyKey: '\u0001x', data: {} }];
+    expect(checkLedger(world)).toMatchObject({ clean: false, wrongMessage: 1 });
+  });
+
+  test('jsonb keeps no order of fields, and none is asked for', () => {
+    const { world, at } = worldOf();
+    const [message] = rowOf(at('ord-1'), 'order.place').messages as readonly Record<string, unknown>[];
+    rowOf(at('ord-1'), 'order.place').messages = [Object.fromEntries(Object.entries(message!).reverse())];
+    expect(checkLedger(world).clean).toBe(true);
+  });
+
+  test('an order that the topic of sagas has not got, though its message was relayed', () => {
+    const { world, at } = worldOf([place('ord-1'), transfer('tr-1', '1.00')]);
+    expect(checkLedger(world)).toMatchObject({ clean: true, messagesUnderWay: 2 });
+    at('ord-1').streams.writes.position!.relayedOffset = 1n;
+    expect(checkLedger(world)).toMatchObject({ clean: false, lostMessage: 1, differencesFound: 1 });
+  });
+
+  test('an order that is placed is open, and that can be asked not to be', () => {
+    const { world } = worldOf([place('ord-1')]);
+    expect(checkLedger(world)).toMatchObject({ clean: true, orders: { open: 1 } });
+    expect(checkLedger({ ...world, requireEnded: true })).toMatchObject({ clean: false, notEnded: 1 });
+  });
+
+  test('a command under a key of a client’s is parked, and no message', () => {
+    const { world, at } = worldOf([open('acc-1'), forged('acc-1')]);
+    expect(checkLedger(world)).toMatchObject({ clean: true, parked: 1, parkedOnTrust: 0, inventedMessage: 0 });
+    at('acc-1').streams.writes.parked = [];
+    expect(checkLedger(world)).toMatchObject({ clean: false, lost: 1 });
+  });
+
+  test('a name that a return was not given', () => {
+    const { world, at } = worldOf([place('ord-1'), giveBack('ord-1', 'ret-1', 1)]);
+    expect(checkLedger(world).clean).toBe(true);
+    rowOf(at('ord-1'), 'order.return').facts = { return: 'ret-2' };
+    expect(checkLedger(world)).toMatchObject({ clean: false, wrongRow: 1 });
+  });
+
+  test('room that is promised though nothing asks for it', () => {
+    const { world, at } = worldOf();
+    at('acc-1').accounts.find(({ key }) => key === 'demo/acc-1')!.incoming += 1n;
+    at('sku-1').stock[0]!.incoming += 1n;
+    expect(checkLedger(world)).toMatchObject({ clean: false, wrongBalance: 1, wrongStock: 1, wrongEscrow: 2 });
   });
 
   test('a mismatch that names another first write', () => {
     const { world, at } = worldOf();
-    at('acc-1').journal.find(({ code }) => code === 'idempotency_mismatch')!.first = '0';
+    at('acc-1').streams.writes.journal.find(({ code }) => code === 'idempotency_mismatch')!.first = '0';
     expect(checkLedger(world)).toMatchObject({ clean: false, wrongRow: 1 });
   });
 
   test('a parked record that is gone, one with another value, one that nobody sent', () => {
     const { world, at } = worldOf();
     const rows = at('acc-2');
-    const head = rows.parked[0]!;
-    expect(rows.parked).toHaveLength(2);
-    rows.parked = [{ ...head, value: Buffer.from('{}') }, { ...head, offset: 77n }];
+    const head = rows.streams.writes.parked[0]!;
+    expect(rows.streams.writes.parked).toHaveLength(2);
+    rows.streams.writes.parked = [{ ...head, value: Buffer.from('{}') }, { ...head, offset: 77n }];
     expect(checkLedger(world)).toMatchObject({ clean: false, lost: 1, wrongParked: 2 });
   });
 
   test('a record that was parked and applied all the same', () => {
     const { world, at } = worldOf();
     const rows = at('acc-2');
-    const follower = rows.parked[1]!;
-    rows.journal.push({ ...rowOf(rows, 'account.open'), type: 'account.deposit', offset: follower.offset, key: 'demo/acc-2', digest: null });
+    const follower = rows.streams.writes.parked[1]!;
+    rows.streams.writes.journal.push({ ...rowOf(rows, 'account.open'), type: 'account.deposit', offset: follower.offset, key: 'demo/acc-2', digest: null });
     expect(checkLedger(world)).toMatchObject({ clean: false, wrongRow: 1 });
   });
 
@@ -286,7 +344,7 @@ describe('a planted fault', () => {
     const { world } = worldOf([open('acc-2'), invalid('acc-2'), deposit('acc-2', '1.00')]);
     const { world: spoilt, at } = worldOf([open('acc-2'), invalid('acc-2'), deposit('acc-2', '1.00')]);
     const rows = at('acc-2');
-    rows.parked = rows.parked.slice(0, 1);
+    rows.streams.writes.parked = rows.streams.writes.parked.slice(0, 1);
     rows.accounts[0]!.balance = 100n;
     expect(checkLedger(world).clean).toBe(true);
     expect(checkLedger(spoilt)).toMatchObject({ clean: false, lost: 1, wrongBalance: 1 });
@@ -296,7 +354,7 @@ describe('a planted fault', () => {
     fc.assert(
       fc.property(anySteps, fc.nat(), fc.boolean(), (steps, pick, isRemoved) => {
         const { world, shard } = worldOf(steps);
-        const lists = [A, B].flatMap((id) => [...shard(id).values()].flatMap((rows) => [rows.journal, rows.accounts, rows.payments, rows.orders, rows.stock].filter((list) => list.length > 0)));
+        const lists = [A, B].flatMap((id) => [...shard(id).values()].flatMap((rows) => [rows.streams.writes.journal, rows.accounts, rows.payments, rows.orders, rows.stock].filter((list) => list.length > 0)));
         fc.pre(lists.length > 0);
         const list = lists[pick % lists.length]! as Record<string, unknown>[];
         const index = pick % list.length;
@@ -313,11 +371,16 @@ describe('a planted fault', () => {
 });
 
 describe('a slot that moves, or moved', () => {
-  const states = (world: ReturnType<typeof worldOf>): { slot: number; owner: ShardId; other: ShardId; own: MutableRows; place: (rows: Partial<MutableRows>) => void } => {
+  const states = (world: ReturnType<typeof worldOf>): { slot: number; owner: ShardId; other: ShardId; own: MutableRows; place: (rows: Partial<MutableRows>, writes?: Partial<MutableStream>) => void } => {
     const slot = world.slot('acc-1');
     const owner = OWNERS[slot]!;
     const other = owner === A ? B : A;
-    return { slot, owner, other, own: world.at('acc-1'), place: (rows) => world.shard(other).set(slot, { ...structuredCloneOf(NO_ROWS), ...rows }) };
+    return { slot, owner, other, own: world.at('acc-1'), place(rows, writes = {}) {
+        const empty = structuredCloneOf(NO_ROWS);
+        const streams = rows.streams ?? empty.streams;
+        world.shard(other).set(slot, { ...empty, ...rows, streams: { ...streams, writes: { ...streams.writes, ...writes } } });
+      },
+    };
   };
   const move = ({ slot, owner, other }: { slot: number; owner: ShardId; other: ShardId }): OpenMove => ({ slot, source: other, target: owner });
 
@@ -325,7 +388,7 @@ describe('a slot that moves, or moved', () => {
     const { world, ...rest } = worldOf();
     const at = states({ world, ...rest });
     at.own.slotState!.epoch = 2n;
-    at.place({ slotState: { state: 'MOVED', epoch: 1n, movedTo: at.owner }, position: { nextOffset: 3n, relayedOffset: 3n } });
+    at.place({ slotState: { state: 'MOVED', epoch: 1n, movedTo: at.owner } }, { position: { nextOffset: 3n, relayedOffset: 3n } });
     expect(checkLedger(world)).toMatchObject({ clean: true, moving: 0, movingRows: 0 });
   });
 
@@ -347,7 +410,7 @@ describe('a slot that moves, or moved', () => {
   test('a record on two shards', () => {
     const { world, ...rest } = worldOf();
     const at = states({ world, ...rest });
-    at.place({ journal: [{ ...at.own.journal[0]! }] });
+    at.place({}, { journal: [{ ...at.own.streams.writes.journal[0]! }] });
     expect(checkLedger(world)).toMatchObject({ clean: false, wrongShard: 1 });
   });
 
@@ -447,7 +510,7 @@ describe('parking and release', () => {
   test('a release may let only some go, and the next one the rest', () => {
     const { world, at } = worldOf([open('acc-1'), invalid('acc-1'), deposit('acc-1', '1.00'), release('acc-1', 'skip'), release('acc-1', 'retry')]);
     const rows = at('acc-1');
-    const [first, second] = rows.journal.filter(({ type }) => type === 'parked.release');
+    const [first, second] = rows.streams.writes.journal.filter(({ type }) => type === 'parked.release');
     rowOf(rows, 'account.deposit').releasedBy = String(second!.offset);
     Object.assign(second!, { outcome: 'applied', code: null });
     expect(checkLedger(world)).toMatchObject({ clean: true, applied: 4 });
@@ -459,7 +522,7 @@ describe('parking and release', () => {
     const poison = deposit('acc-1', '3.00', { poison: 9 });
     const { world, at } = worldOf([open('acc-1'), poison, release('acc-1', 'skip'), { ...poison, poison: 0 }]);
     expect(checkLedger(world)).toMatchObject({ clean: true, applied: 2, refused: 1, duplicates: 1 });
-    at('acc-1').journal.find(({ code }) => code === 'skipped_by_operator')!.digest = null;
+    at('acc-1').streams.writes.journal.find(({ code }) => code === 'skipped_by_operator')!.digest = null;
     expect(checkLedger(world).clean).toBe(false);
   });
 
@@ -474,7 +537,7 @@ describe('the log', () => {
   test('records above the position are not yet applied, and that is not clean', () => {
     const { world, at, slot } = worldOf([open('acc-1')]);
     const verdict = checkLedger({ ...world, log: [...world.log, ...worldOf([open('acc-1'), deposit('acc-1', '1.00')]).world.log.slice(1)] });
-    expect(at('acc-1').position!.nextOffset).toBe(1n);
+    expect(at('acc-1').streams.writes.position!.nextOffset).toBe(1n);
     expect(verdict).toMatchObject({ clean: false, notYetApplied: 1, lost: 0, wrongBalance: 0 });
     expect(verdict.differences[0]).toMatchObject({ kind: 'not_yet_applied', slot: slot('acc-1'), actual: 'position 1, 1 records behind' });
   });
@@ -495,7 +558,7 @@ describe('the log', () => {
 
   test('records that Kafka dropped before they were applied are lost', () => {
     const { world, at, slot } = worldOf([open('acc-1'), deposit('acc-1', '1.00')]);
-    at('acc-1').position = { nextOffset: 0n, relayedOffset: 0n };
+    at('acc-1').streams.writes.position = { nextOffset: 0n, relayedOffset: 0n };
     const ends = OWNERS.map((_, index) => ({ slot: index as Slot, low: index === slot('acc-1') ? 1n : 0n, high: index === slot('acc-1') ? 2n : 0n }));
     expect(checkLedger({ ...world, log: world.log.slice(1), ends })).toMatchObject({ clean: false, lost: 1 });
   });
@@ -512,8 +575,8 @@ describe('the log', () => {
     const moved = { ...world.log[0]!, slot: other };
     const { shards } = simulate([], OWNERS);
     const at = shards.find(({ shard }) => shard === OWNERS[other])!.slots.get(other) as unknown as MutableRows;
-    at.position = { nextOffset: 1n, relayedOffset: 1n };
-    at.parked.push({ offset: 0n, key: 'demo/acc-1', value: moved.value, atMs: moved.timestampMs });
+    at.streams.writes.position = { nextOffset: 1n, relayedOffset: 1n };
+    at.streams.writes.parked.push({ offset: 0n, key: 'demo/acc-1', value: moved.value, atMs: moved.timestampMs });
     expect(checkLedger({ owners: OWNERS, log: [moved], shards })).toMatchObject({ clean: true, parked: 1, parkedOnTrust: 0 });
   });
 });
@@ -525,9 +588,9 @@ describe('what the log alone decides', () => {
     const record = { ...own!, slot, key: Buffer.from('demo/acc-2') };
     const { shards } = simulate([], OWNERS);
     const at = shards.find(({ shard }) => shard === OWNERS[slot])!.slots.get(slot) as unknown as MutableRows;
-    at.position = { nextOffset: 1n, relayedOffset: 1n };
+    at.streams.writes.position = { nextOffset: 1n, relayedOffset: 1n };
     expect(checkLedger({ owners: OWNERS, log: [record], shards })).toMatchObject({ clean: false, lost: 1 });
-    at.parked.push({ offset: 0n, key: 'demo/acc-2', value: record.value, atMs: record.timestampMs });
+    at.streams.writes.parked.push({ offset: 0n, key: 'demo/acc-2', value: record.value, atMs: record.timestampMs });
     expect(checkLedger({ owners: OWNERS, log: [record], shards })).toMatchObject({ clean: true, parked: 1, parkedOnTrust: 0 });
   });
 });
@@ -560,5 +623,6 @@ describe('receipts', () => {
 });
 
 function structuredCloneOf(rows: SlotRows): MutableRows {
-  return { ...rows, journal: [], parked: [], accounts: [], payments: [], orders: [], stock: [] };
+  const stream = (): MutableStream => ({ position: null, journal: [], parked: [] });
+  return { ...rows, streams: { writes: stream(), sagas: stream() }, accounts: [], payments: [], orders: [], stock: [], holds: [], sagas: [] };
 }

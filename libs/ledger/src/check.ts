@@ -2,64 +2,82 @@
  * The whole verification over what is in memory: a log and a snapshot of every shard. `verifyLedger` does the same
  * slot by slot against servers; this form states what is compared, and is what the planted faults are tried on.
  */
-import type { Receipt, ShardId, Slot } from '@millrace/write';
+import type { Receipt, ShardId, Slot, Stream } from '@millrace/write';
 import { groupAcked } from './acked.ts';
 import { compareSlot } from './compare.ts';
-import { SlotFold, witnessOf } from './fold.ts';
+import { createAcross } from './across.ts';
+import { holdName } from './holds.ts';
 import { knownMoves, type OpenMove } from './moves.ts';
 import { holderOf, holds, judgeForeign, judgeHolder, judgeNotes, judgeUnheld, type Side } from './places.ts';
-import type { ForeignRows, LogEnds, LogRecord, ShardSnapshot, SlotRows } from './snapshot.ts';
+import { sagaName } from './saga-model.ts';
+import { openSlot, witnessesOf } from './slot-ledger.ts';
+import type { ForeignRows, LogEnds, LogRecord, ShardSnapshot, SlotRows, StreamRows } from './snapshot.ts';
 import { createReport, type Report, type Verdict } from './verdict.ts';
 
 export interface LedgerInMemory {
   /** The owner of slot `i` stands at index `i`; their number is S. */
   readonly owners: readonly ShardId[];
-  /** In offset order within each slot. */
+  /** Of stream `writes`, in offset order within each slot. */
   readonly log: readonly LogRecord[];
-  /** What Kafka keeps; by default from 0 to the last record of each slot. */
+  /** Of stream `sagas`. */
+  readonly sagaLog?: readonly LogRecord[];
+  /** What Kafka keeps of stream `writes`; by default from 0 to the last record of each slot. */
   readonly ends?: readonly LogEnds[];
   /** Every shard, owner or not. */
   readonly shards: readonly ShardSnapshot[];
   readonly acked?: Iterable<Receipt>;
   /** Moves that are open; by default none. */
   readonly moves?: readonly OpenMove[];
+  /** Makes a saga that is open a difference. */
+  readonly requireEnded?: boolean;
 }
+
+const NO_STREAM_ROWS: StreamRows = { position: null, journal: [], parked: [] };
 
 export const NO_ROWS: SlotRows = {
   slotState: null,
-  position: null,
-  journal: [],
-  parked: [],
+  streams: { writes: NO_STREAM_ROWS, sagas: NO_STREAM_ROWS },
   accounts: [],
   payments: [],
   orders: [],
   stock: [],
+  holds: [],
+  sagas: [],
 };
 
 /** Compares every slot with its holder, and asks all others for rows that they should not have. */
-export function checkLedger({ owners, log, ends, shards, acked, moves: open = [] }: LedgerInMemory): Verdict {
+export function checkLedger({ owners, log, sagaLog = [], ends, shards, acked, moves: open = [], requireEnded = false }: LedgerInMemory): Verdict {
   const report = createReport({ withAcked: acked !== undefined });
   const receipts = groupAcked(acked ?? [], { owners, report });
-  const records = Map.groupBy(log, ({ slot }) => slot as number);
+  const records = { writes: Map.groupBy(log, ({ slot }) => slot as number), sagas: Map.groupBy(sagaLog, ({ slot }) => slot as number) };
+  const recordsOf = (stream: Stream, slot: number): readonly LogRecord[] => records[stream].get(slot) ?? [];
+  const endOf = (stream: Stream, slot: number): LogEnds =>
+    (stream === 'writes' ? ends?.find((end) => end.slot === slot) : undefined) ?? endsOf(slot as Slot, recordsOf(stream, slot));
   const moves = { ...knownMoves(owners, open), owner: (slot: number) => owners[slot] };
+  const sidesOf = (slot: number): readonly Side[] => shards.map((snapshot) => ({ shard: snapshot.shard, slotState: snapshot.slots.get(slot)?.slotState ?? null }));
+  const holdingShard = (slot: number): ShardId | undefined => holderOf(sidesOf(slot))?.shard ?? owners[slot];
+  const rowsAt = (slot: number): SlotRows => shards.find(({ shard }) => shard === holdingShard(slot))?.slots.get(slot) ?? NO_ROWS;
+  const positionAt = (stream: Stream, slot: number): bigint => rowsAt(slot).streams[stream].position?.nextOffset ?? 0n;
+  const cut = { position: positionAt, relayed: (stream: Stream, slot: number) => rowsAt(slot).streams[stream].position?.relayedOffset ?? 0n, end: (stream: Stream, slot: number) => endOf(stream, slot).high };
+  const across = createAcross({ cut, report, owner: holdingShard, requireEnded });
   report.agrees('moving', moves.slots());
   for (const snapshot of shards) checkForeign(snapshot, moves, report);
   for (const [slot, owner] of owners.entries()) {
-    const sides = shards.map((snapshot): Side => ({ shard: snapshot.shard, slotState: snapshot.slots.get(slot)?.slotState ?? null }));
-    judgeHolder(slot, sides, moves, report);
-    const shard = holderOf(sides)?.shard ?? owner;
-    const ofSlot = records.get(slot) ?? [];
-    const rows = shards.find((snapshot) => snapshot.shard === shard)?.slots.get(slot) ?? NO_ROWS;
-    const fold = new SlotFold({
+    judgeHolder(slot, sidesOf(slot), moves, report);
+    const rows = rowsAt(slot);
+    const ledger = openSlot({
       slots: owners.length,
-      ends: ends?.find((end) => end.slot === slot) ?? endsOf(slot as Slot, ofSlot),
-      position: rows.position?.nextOffset ?? 0n,
-      witness: witnessOf(rows),
+      ends: { writes: endOf('writes', slot), sagas: endOf('sagas', slot) },
+      positions: { writes: positionAt('writes', slot), sagas: positionAt('sagas', slot) },
+      witness: witnessesOf(rows.streams),
       acked: receipts.get(slot),
+      mail: across.mail,
     });
-    for (const record of ofSlot) fold.take(record);
-    compareSlot({ shard, fold, rows, report });
+    for (const stream of ['writes', 'sagas'] as const) for (const record of recordsOf(stream, slot)) ledger.take(stream, record);
+    compareSlot({ shard: holdingShard(slot) ?? owner, ledger, rows, report });
+    across.add(ledger, rows);
   }
+  across.judge();
   return report.verdict();
 }
 
@@ -78,14 +96,18 @@ function checkForeign({ shard, slots, notes = [] }: ShardSnapshot, moves: Parame
 }
 
 function foreignRowsOf(slot: number, rows: SlotRows): readonly ForeignRows[] {
+  const { writes, sagas } = rows.streams;
+  const positions = rows.slotState !== null ? [] : [writes, sagas].flatMap(({ position }) => (position === null ? [] : [String(position.nextOffset)]));
   const tables: readonly (readonly [table: string, samples: readonly string[]])[] = [
-    ['position', rows.position === null || rows.slotState !== null ? [] : [String(rows.position.nextOffset)]],
-    ['journal', rows.journal.map(({ offset }) => String(offset))],
-    ['parked', rows.parked.map(({ offset }) => String(offset))],
+    ['position', positions],
+    ['journal', [...writes.journal, ...sagas.journal].map(({ offset }) => String(offset))],
+    ['parked', [...writes.parked, ...sagas.parked].map(({ offset }) => String(offset))],
     ['account', rows.accounts.map(({ key }) => key)],
     ['payment', rows.payments.map(({ account, payment }) => `${account} ${payment}`)],
     ['orders', rows.orders.map(({ key }) => key)],
     ['stock', rows.stock.map(({ key }) => key)],
+    ['hold', rows.holds.map(holdName)],
+    ['saga', rows.sagas.map(({ key, saga }) => sagaName(key, saga))],
   ];
   return tables.flatMap(([table, [sample, ...more]]) => (sample === undefined ? [] : [{ slot, table, rows: BigInt(more.length + 1), sample }]));
 }

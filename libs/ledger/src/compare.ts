@@ -11,51 +11,79 @@
  *   wrong balance, state    the entities, each against the fold
  *   row on a wrong shard    every other shard is asked for rows of the slot (`places.ts`)
  *   applied but not counted, counted but not applied    the position against the log's end, both ways
+ *   wrong, lost message     the messages of each journal row, against what its record must send (`mail.ts` across slots)
  *   parked without need     no difference: the shard is believed, and the verdict counts it (`parkedOnTrust`)
  */
-import type { ShardId } from '@millrace/write';
+import type { ShardId, Stream } from '@millrace/write';
 import { compareEntities } from './compare-entities.ts';
+import { compareEscrow } from './escrow.ts';
 import type { ExpectedParked, ExpectedRow, SlotFold } from './fold.ts';
+import { canonicalText, hashOfMessages, isCommand } from './message.ts';
 import { typeOf } from './record.ts';
-import type { JournalRow, ParkedRow, SlotRows } from './snapshot.ts';
-import type { Difference, DifferenceKind, Report } from './verdict.ts';
+import type { SlotLedger } from './slot-ledger.ts';
+import type { JournalRow, ParkedRow, SlotRows, StreamRows } from './snapshot.ts';
+import type { Agreement, Difference, DifferenceKind, Report } from './verdict.ts';
 
 export interface SlotComparison {
   readonly shard: ShardId;
-  readonly fold: SlotFold;
+  readonly ledger: SlotLedger;
   readonly rows: SlotRows;
   readonly report: Report;
 }
 
-/** Compares one slot whose log has been folded with the rows of its holder. */
-export function compareSlot(comparison: SlotComparison): void {
-  const { fold, report } = comparison;
-  report.agrees('records', fold.records);
+/** Compares one slot whose logs have been folded with the rows of its holder. */
+export function compareSlot({ shard, ledger, rows, report }: SlotComparison): void {
+  const { folds, model, sagas, slot } = ledger;
+  report.agrees('records', folds.writes.records - ledger.commands);
+  report.agrees('steps', folds.sagas.records + ledger.commands);
+  for (const stream of ['writes', 'sagas'] as const) compareStream({ shard, stream, fold: folds[stream], rows: rows.streams[stream], report });
+  if (!isTruncated(folds.writes) && !isTruncated(folds.sagas)) compareEntities({ shard, slot, model, sagas, rows, report });
+  compareEscrow({ shard, slot, rows, report });
+}
+
+function isTruncated({ ends }: SlotFold): boolean {
+  return ends.low > 0n;
+}
+
+interface StreamComparison {
+  readonly shard: ShardId;
+  readonly stream: Stream;
+  readonly fold: SlotFold;
+  readonly rows: StreamRows;
+  readonly report: Report;
+}
+
+function compareStream(comparison: StreamComparison): void {
+  const { fold, report, stream } = comparison;
   compareReading(comparison);
   comparePosition(comparison);
-  if (fold.ends.low > 0n) return;
+  if (isTruncated(fold)) return;
   compareAcked(comparison);
   compareJournal(comparison);
   compareParked(comparison);
-  compareEntities(comparison);
-  report.agrees('duplicates', fold.duplicates.size);
+  for (const type of fold.duplicates.values()) report.agrees(isStep(stream, type) ? 'stepDuplicates' : 'duplicates');
 }
 
-function compareReading({ shard, fold, report }: SlotComparison): void {
+/** Between the streams: no client's. */
+function isStep(stream: Stream, type: string): boolean {
+  return stream === 'sagas' || isCommand(type);
+}
+
+function compareReading({ shard, stream, fold, report }: StreamComparison): void {
   const { slot, low, high } = fold.ends;
   if (low > 0n) {
     const actual = `the log starts at offset ${low}: outcomes, balances, payments, orders, stock, parked keys and receipts of this slot were not checked`;
-    report.differs({ kind: 'log_truncated', shard, slot, offset: low, expected: 'the log from offset 0', actual });
+    report.differs({ kind: 'log_truncated', shard, stream, slot, offset: low, expected: 'the log from offset 0', actual });
   }
   if (fold.readTo < high) {
-    report.differs({ kind: 'log_unread', shard, slot, offset: fold.readTo, expected: `records up to offset ${high}`, actual: `read up to ${fold.readTo}` });
+    report.differs({ kind: 'log_unread', shard, stream, slot, offset: fold.readTo, expected: `records up to offset ${high}`, actual: `read up to ${fold.readTo}` });
   }
 }
 
-function comparePosition({ shard, fold, rows, report }: SlotComparison): void {
+function comparePosition({ shard, stream, fold, rows, report }: StreamComparison): void {
   const { slot, low, high } = fold.ends;
   const relayed = rows.position?.relayedOffset ?? 0n;
-  const at = { shard, slot, offset: fold.position };
+  const at = { shard, stream, slot, offset: fold.position };
   if (fold.position < low) {
     report.differs({ ...at, kind: 'lost', expected: `position ${low} or more`, actual: `position ${fold.position}: Kafka dropped records before they were applied` }, Number(low - fold.position));
   }
@@ -70,19 +98,19 @@ function comparePosition({ shard, fold, rows, report }: SlotComparison): void {
   }
 }
 
-function compareAcked({ shard, fold, report }: SlotComparison): void {
+function compareAcked({ shard, stream, fold, report }: StreamComparison): void {
   report.agrees('acked', fold.ackedGiven);
   for (const [offset, digest] of fold.ackedMissing) {
-    report.differs({ kind: 'lost', shard, slot: fold.ends.slot, offset, expected: `the acknowledged write ${digest} in the log`, actual: 'not there' });
+    report.differs({ kind: 'lost', shard, stream, slot: fold.ends.slot, offset, expected: `the acknowledged write ${digest} in the log`, actual: 'not there' });
   }
 }
 
-function compareJournal({ shard, fold, rows, report }: SlotComparison): void {
+function compareJournal({ shard, stream, fold, rows, report }: StreamComparison): void {
   const { slot } = fold.ends;
   const expected = fold.expectedRows();
   const actual = [...rows.journal].sort((a, b) => (a.offset < b.offset ? -1 : 1));
   const digests = new Set<string>();
-  const differs = differsAt(report, shard, slot);
+  const differs = differsAt(report, { shard, stream, slot });
   let next = 0;
   for (const row of actual) {
     for (let missed = expected[next]; missed !== undefined && missed.offset < row.offset; missed = expected[++next]) {
@@ -97,7 +125,7 @@ function compareJournal({ shard, fold, rows, report }: SlotComparison): void {
     }
     const difference = differenceOf(fold, wanted, row);
     if (difference !== undefined) differs(row, difference);
-    else if (!repeated) report.agrees(agreementOf(row));
+    else if (!repeated) report.agrees(agreementOf(stream, row));
     // A second row at one offset meets no expectation any more.
     next += 1;
   }
@@ -124,16 +152,24 @@ function differenceOf(fold: SlotFold, expected: ExpectedRow, actual: JournalRow)
   if (actual.first !== expected.first || actual.releasedBy !== expected.releasedBy) return { ...shown, kind: 'wrong_row' };
   if (actual.key !== expected.key || actual.atMs !== expected.atMs) return { ...shown, kind: 'wrong_row' };
   if (actual.type !== expected.type && !expected.isUnread) return { ...shown, kind: 'wrong_row' };
+  if (expected.facts !== undefined && canonicalText(actual.facts) !== canonicalText(expected.facts)) {
+    return { kind: 'wrong_row', expected: `${shown.expected}, saying ${canonicalText(expected.facts)}`, actual: `${shown.actual}, saying ${canonicalText(actual.facts)}` };
+  }
+  if (hashOfMessages(actual.messages) !== expected.messagesHash) {
+    const sent = expected.messagesHash === null ? 'no messages' : 'the messages that its record must send';
+    return { kind: 'wrong_message', expected: `${shown.expected}, with ${sent}`, actual: `${shown.actual}, with ${canonicalText(actual.messages).slice(0, MESSAGES_SHOWN_LENGTH_MAX)}` };
+  }
   return undefined;
 }
 
-function agreementOf({ outcome, code }: JournalRow): 'applied' | 'refused' | 'mismatches' {
+function agreementOf(stream: Stream, { type, outcome, code }: JournalRow): Agreement {
+  if (isStep(stream, type)) return code === 'idempotency_mismatch' ? 'stepMismatches' : 'stepsApplied';
   if (outcome === 'applied') return 'applied';
   return code === 'idempotency_mismatch' ? 'mismatches' : 'refused';
 }
 
-function compareParked({ shard, fold, rows, report }: SlotComparison): void {
-  const differs = differsAt(report, shard, fold.ends.slot);
+function compareParked({ shard, stream, fold, rows, report }: StreamComparison): void {
+  const differs = differsAt(report, { shard, stream, slot: fold.ends.slot });
   const actual = new Map(rows.parked.map((row) => [row.offset, row]));
   for (const expected of [...fold.parked.values()].flat()) {
     const { reading, onTrust } = expected;
@@ -165,13 +201,15 @@ function isPlain(key: string): boolean {
 
 type Found = Pick<Difference, 'expected' | 'actual'> & { readonly kind: DifferenceKind };
 
-function differsAt(report: Report, shard: ShardId, slot: number): (at: { readonly offset: bigint; readonly key: string }, found: Found) => void {
+const MESSAGES_SHOWN_LENGTH_MAX = 500;
+
+function differsAt(report: Report, place: Pick<Difference, 'shard' | 'stream' | 'slot'>): (at: { readonly offset: bigint; readonly key: string }, found: Found) => void {
   return ({ offset, key }, found) => {
-    report.differs({ shard, slot, offset, key, ...found });
+    report.differs({ ...place, offset, key, ...found });
   };
 }
 
-function showRow({ type, outcome, code, first, releasedBy, digest, atMs }: JournalRow): string {
+function showRow({ type, outcome, code, first, releasedBy, digest, atMs }: JournalRow | ExpectedRow): string {
   const facts = [code, first === null ? null : `first ${first}`, releasedBy === null ? null : `released by ${releasedBy}`].filter((fact) => fact !== null);
   return `${type} ${outcome}${facts.length === 0 ? '' : ` (${facts.join(', ')})`}, digest ${digest?.slice(0, 8) ?? 'none'}, at ${atMs}`;
 }

@@ -1,8 +1,8 @@
 /**
- * The fold of one slot: what the records below the shard's position must have left behind.
+ * The fold of one slot of one stream: what the records below the shard's position must have left behind.
  *
  * A record is a duplicate (digest seen, same body), a mismatch (digest seen, other body), parked (unreadable, or
- * behind a parked record of its key), or a write with an outcome. A release lets the parked records of its key go
+ * behind a parked record of its key, or one that no shard can apply), or a deed with an outcome. A release lets the parked records of its key go
  * on, in order, at the release's place.
  *
  * One thing the log cannot tell: that Postgres refused a record's data. There the shard is the witness: a record
@@ -11,9 +11,10 @@
  * and a release must take them in order.
  */
 import { must, type Digest } from '@millrace/write';
-import { applyWrite, createSlotModel, type SlotModel } from './model.ts';
-import { digestOfRecord, readRecord, typeOf, type Reading, type ReleaseReading, type WriteReading } from './record.ts';
-import type { JournalRow, LogEnds, LogRecord, SlotRows } from './snapshot.ts';
+import { hashOfMessages } from './message.ts';
+import { digestOfRecord, readRecord, typeOf, type DeedReading, type Reading, type ReleaseReading } from './record.ts';
+import type { Answer, StreamRules } from './rules.ts';
+import type { JournalRow, LogEnds, LogRecord, StreamRows } from './snapshot.ts';
 
 /** What a shard says about records that were parked; small, because parking is rare. */
 export interface Witness {
@@ -26,7 +27,11 @@ export interface Witness {
 }
 
 /** A journal row that must be there. */
-export interface ExpectedRow extends JournalRow {
+export interface ExpectedRow extends Omit<JournalRow, 'facts' | 'messages'> {
+  /** Undefined where they are not compared. */
+  readonly facts: unknown;
+  /** The hash of its messages; null where it has none. */
+  readonly messagesHash: string | null;
   /** Skipped without being read: what the shard could make of its type and digest is its own affair. */
   readonly isUnread: boolean;
 }
@@ -39,6 +44,8 @@ export interface ExpectedParked {
 export interface SlotFoldOptions {
   /** S. */
   readonly slots: number;
+  /** Of the stream, with the model of the slot behind them. */
+  readonly rules: StreamRules;
   readonly ends: LogEnds;
   /** The shard's position: the fold covers exactly the records below. */
   readonly position: bigint;
@@ -47,8 +54,8 @@ export interface SlotFoldOptions {
   readonly acked?: ReadonlyMap<bigint, Digest> | undefined;
 }
 
-/** The witness in a slot's rows. */
-export function witnessOf({ parked, journal }: Pick<SlotRows, 'parked' | 'journal'>): Witness {
+/** The witness in a slot's rows of the stream. */
+export function witnessOf({ parked, journal }: Pick<StreamRows, 'parked' | 'journal'>): Witness {
   return {
     parked: new Set(parked.map(({ offset }) => offset)),
     released: new Map(journal.filter(({ releasedBy }) => releasedBy !== null).map((row) => [row.offset, row])),
@@ -59,10 +66,10 @@ export function witnessOf({ parked, journal }: Pick<SlotRows, 'parked' | 'journa
 export class SlotFold {
   readonly ends: LogEnds;
   readonly position: bigint;
-  readonly model: SlotModel = createSlotModel();
   /** Parked and not released, by key; each queue in offset order, none empty. */
   readonly parked = new Map<string, ExpectedParked[]>();
-  readonly duplicates = new Set<bigint>();
+  /** Offsets of records that repeat an earlier one, with their type. */
+  readonly duplicates = new Map<bigint, string>();
   /** Receipts whose record was not met, by offset. */
   readonly ackedMissing: Map<bigint, Digest>;
   readonly ackedGiven: number;
@@ -74,18 +81,20 @@ export class SlotFold {
   readTo: bigint;
 
   readonly #slots: number;
+  readonly #rules: StreamRules;
   readonly #end: bigint;
   readonly #witness: Witness;
   readonly #rows: ExpectedRow[] = [];
   readonly #rowsByDigest = new Map<string, ExpectedRow>();
 
-  constructor({ slots, ends, position, witness, acked = new Map<bigint, Digest>() }: SlotFoldOptions) {
+  constructor({ slots, rules, ends, position, witness, acked = new Map<bigint, Digest>() }: SlotFoldOptions) {
     this.ends = ends;
     this.position = position;
     this.readTo = ends.low;
     this.ackedMissing = new Map(acked);
     this.ackedGiven = acked.size;
     this.#slots = slots;
+    this.#rules = rules;
     this.#witness = witness;
     // A live shard may be ahead of the end that was asked for first: what it has applied is folded too.
     this.#end = position > ends.high ? position : ends.high;
@@ -99,7 +108,7 @@ export class SlotFold {
     if (this.ackedMissing.size > 0) this.#checkAcked(record);
     if (record.offset >= this.position) this.lag += 1;
     // Without its start a slot has no known state to fold on.
-    else if (this.ends.low === 0n) this.#fold(readRecord(record, this.#slots));
+    else if (this.ends.low === 0n) this.#fold(readRecord(record, this.#slots, this.#rules));
   }
 
   /** The journal rows that must be there, by offset; complete when the log has been read. */
@@ -119,7 +128,7 @@ export class SlotFold {
     if (first !== undefined) return this.#repeat(reading, first, null);
     if (reading.kind === 'release') return this.#release(reading);
     if (this.parked.has(reading.key)) return this.#park(reading, { onTrust: false });
-    return this.#settle(reading, null);
+    if (!this.#settle(reading, null)) this.#park(reading, { onTrust: false });
   }
 
   #wasParked(offset: bigint): boolean {
@@ -134,14 +143,17 @@ export class SlotFold {
     this.parked.set(reading.key, queue);
   }
 
-  #repeat(reading: WriteReading | ReleaseReading, first: ExpectedRow, releasedBy: string | null): void {
-    if (first.bodyHash === reading.bodyHash) this.duplicates.add(reading.offset);
+  #repeat(reading: DeedReading | ReleaseReading, first: ExpectedRow, releasedBy: string | null): void {
+    if (first.bodyHash === reading.bodyHash) this.duplicates.set(reading.offset, typeOf(reading));
     else this.#remember({ ...rowFor(reading, releasedBy), digest: null, outcome: 'refused', code: MISMATCH, first: String(first.offset) });
   }
 
-  #settle(reading: WriteReading, releasedBy: string | null): void {
-    const code = applyWrite(this.model, reading.key, reading.write);
-    this.#remember({ ...rowFor(reading, releasedBy), outcome: code === null ? 'applied' : 'refused', code });
+  /** False where no shard can apply it: it stays parked. */
+  #settle(reading: DeedReading, releasedBy: string | null): boolean {
+    const answer = reading.deed(reading);
+    if (answer === 'parked') return false;
+    this.#remember({ ...rowFor(reading, releasedBy), ...rowPartsOf(answer) });
+    return true;
   }
 
   #release(reading: ReleaseReading): void {
@@ -164,12 +176,12 @@ export class SlotFold {
 
   /** False where the record stays parked at this release, by its content or by the shard's word. */
   #retry(reading: Reading, by: string): boolean {
-    if (reading.kind !== 'write' || this.#witness.parked.has(reading.offset)) return false;
+    if (reading.kind !== 'deed' || this.#witness.parked.has(reading.offset)) return false;
     const said = this.#witness.released.get(reading.offset);
     if (said !== undefined && said.releasedBy !== by) return false;
     const first = this.rowOf(reading.digest);
-    if (first !== undefined) this.#repeat(reading, first, by);
-    else this.#settle(reading, by);
+    if (first === undefined) return this.#settle(reading, by);
+    this.#repeat(reading, first, by);
     return true;
   }
 
@@ -191,5 +203,11 @@ const STILL_PARKED = 'still_parked';
 function rowFor(reading: Reading, releasedBy: string | null): ExpectedRow {
   const { offset, bodyHash, atMs, key } = reading;
   const digest = reading.digest ?? null;
-  return { offset, bodyHash, atMs, digest, outcome: 'applied', key, type: typeOf(reading), code: null, first: null, releasedBy, isUnread: false };
+  const common = { offset, bodyHash, atMs, digest, key, type: typeOf(reading), releasedBy };
+  return { ...common, outcome: 'applied', code: null, first: null, facts: undefined, messagesHash: null, isUnread: false };
+}
+
+function rowPartsOf({ code, facts, messages }: Answer): Pick<ExpectedRow, 'outcome' | 'code' | 'facts' | 'messagesHash'> {
+  const outcome = code === null ? 'applied' : 'refused';
+  return { outcome, code, facts: facts === undefined && code === null ? null : facts, messagesHash: hashOfMessages(messages) };
 }

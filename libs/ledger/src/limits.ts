@@ -3,6 +3,9 @@
 /** Differences that a verdict shows in full; all are counted. */
 export const DIFFERENCES_SHOWN_MAX = 20;
 
+/** Open sagas that a verdict names; all are counted. */
+export const OPEN_SAGAS_SHOWN_MAX = 20;
+
 /**
  * Records that one pass over the log may fold, unless one slot alone has more. A record costs about a kilobyte while
  * its slot is open (expected journal row, digest, payment), so a pass stays far below a gigabyte.

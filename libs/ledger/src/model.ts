@@ -2,12 +2,18 @@
  * The write types once more, written down as plainly as possible: what each does to the entities of a slot, or the
  * code of its refusal. It shares nothing with the domain's reducers, so that a slip there shows as a difference.
  */
-import { MINOR_UNITS_MAX, parseAmount } from '@millrace/write';
-import { lineText, type NewOrder, type NewPayment, type Write } from './body.ts';
-import type { AccountRow, OrderRow, PaymentRow, StockRow } from './snapshot.ts';
+import type { WriteEnvelope } from '@millrace/wire';
+import { formatAmount, INTERNAL_KEY_PREFIX, MINOR_UNITS_MAX, parseAmount, tenantOf } from '@millrace/write';
+import { lineText, readBody, type NewOrder, type NewPayment, type NewReturn, type NewTransfer, type Write } from './body.ts';
+import { applyCommand } from './holds.ts';
+import type { Message } from './message.ts';
+import type { Answer, Place, StreamRules } from './rules.ts';
+import type { AccountRow, HoldRow, OrderRow, PaymentRow, StockRow } from './snapshot.ts';
+import { createTally, type Tally } from './tally.ts';
 
 type Changeable<Row> = { -readonly [Column in keyof Row]: Row[Column] };
-type Account = Changeable<AccountRow>;
+export type Account = Changeable<AccountRow>;
+export type Stock = Changeable<StockRow>;
 type Payment = Changeable<PaymentRow>;
 
 /** Lines as text: see `linesText`. */
@@ -18,11 +24,27 @@ export interface SlotModel {
   readonly accounts: Map<string, Account>;
   readonly payments: Map<string, Payment>;
   readonly orders: Map<string, ModelOrder>;
-  readonly stock: Map<string, Changeable<StockRow>>;
+  readonly stock: Map<string, Stock>;
+  /** By `holdName`. */
+  readonly holds: Map<string, Changeable<HoldRow>>;
+  /** What came in and went out for good, sagas left aside. */
+  readonly tally: Tally;
 }
 
 export function createSlotModel(): SlotModel {
-  return { accounts: new Map(), payments: new Map(), orders: new Map(), stock: new Map() };
+  return { accounts: new Map(), payments: new Map(), orders: new Map(), stock: new Map(), holds: new Map(), tally: createTally() };
+}
+
+/** The stream `writes` over a model. */
+export function writesRules(model: SlotModel): StreamRules {
+  return {
+    stream: 'writes',
+    read({ type, data, idempotencyKey }: WriteEnvelope, key) {
+      const write = readBody(type, data, idempotencyKey);
+      if (write === undefined || key !== `${tenantOf(key)}/${write.id}`) return undefined;
+      return (at) => applyWrite(model, at, write);
+    },
+  };
 }
 
 /** Neither part holds a blank. */
@@ -36,8 +58,30 @@ export function linesText(lines: unknown): string {
   return (lines as readonly unknown[]).map(textOfLine).join('\n');
 }
 
-/** Applies a write to the slot; null where it was applied, else the code of its refusal, with nothing changed. */
-export function applyWrite(model: SlotModel, key: string, write: Write): string | null {
+/** Applies a write to the slot; a refusal changes nothing. */
+function applyWrite(model: SlotModel, at: Place, write: Write): Answer | 'parked' {
+  switch (write.op) {
+    case 'hold':
+    case 'confirm':
+    case 'release':
+      return applyCommand(model, at.key, write);
+    case 'place':
+      return place(model, at, write);
+    case 'cancel':
+      return cancel(model, at);
+    case 'return':
+      return giveBack(model, at, write);
+    case 'transfer':
+      return transfer(at, write);
+    default:
+      return { code: applyPlain(model, at.key, write) };
+  }
+}
+
+type Plain = Exclude<Write, { readonly op: 'hold' | 'confirm' | 'release' | 'place' | 'cancel' | 'return' | 'transfer' }>;
+
+/** A write that is over where it stands: null where it was applied, else the code of its refusal. */
+function applyPlain(model: SlotModel, key: string, write: Plain): string | null {
   switch (write.op) {
     case 'open':
       return open(model, key, write.currency);
@@ -54,29 +98,26 @@ export function applyWrite(model: SlotModel, key: string, write: Write): string 
       return voidRest(model, key, write.payment);
     case 'receive':
       return receive(model, key, write.quantity);
-    case 'place':
-      return place(model, key, write);
-    case 'cancel':
-      return cancel(model, key);
   }
 }
 
 function open({ accounts }: SlotModel, key: string, currency: string): string | null {
   if (accounts.has(key)) return 'account_exists';
-  accounts.set(key, { key, currency, balance: 0n, held: 0n });
+  accounts.set(key, { key, currency, balance: 0n, held: 0n, incoming: 0n });
   return null;
 }
 
-function deposit({ accounts }: SlotModel, key: string, { units, currency }: Money): string | null {
+function deposit({ accounts, tally }: SlotModel, key: string, { units, currency }: Money): string | null {
   const account = accounts.get(key);
   if (account === undefined) return 'unknown_account';
   if (account.currency !== currency) return 'currency_mismatch';
   if (!hasRoomFor(account, units)) return 'balance_overflow';
   account.balance += units;
+  tally.pay(currency, units);
   return null;
 }
 
-function pay({ accounts, payments }: SlotModel, key: string, write: NewPayment): string | null {
+function pay({ accounts, payments, tally }: SlotModel, key: string, write: NewPayment): string | null {
   const { units, currency } = write;
   const account = accounts.get(key);
   if (account === undefined) return 'unknown_account';
@@ -85,7 +126,8 @@ function pay({ accounts, payments }: SlotModel, key: string, write: NewPayment):
   if (account.balance < units) return 'insufficient_funds';
   const charged = write.op === 'charge';
   account.balance -= units;
-  if (!charged) account.held += units;
+  if (charged) tally.pay(currency, -units);
+  else account.held += units;
   payments.set(paymentKey(key, write.payment), {
     account: key,
     payment: write.payment,
@@ -121,6 +163,7 @@ function capture(model: SlotModel, key: string, { payment: id, amount }: Part): 
   if (units > rest) return 'exceeds_authorized';
   account.held -= units;
   payment.captured += units;
+  model.tally.pay(payment.currency, -units);
   return null;
 }
 
@@ -149,6 +192,7 @@ function refund(model: SlotModel, key: string, { payment: id, amount }: Part): s
   if (!hasRoomFor(account, units)) return 'balance_overflow';
   account.balance += units;
   payment.refunded += units;
+  model.tally.pay(payment.currency, units);
   return null;
 }
 
@@ -159,31 +203,63 @@ function findPayment(model: SlotModel, key: string, id: string): { account: Acco
   return payment === undefined ? 'unknown_payment' : { account, payment };
 }
 
-/** What an account has in all, spendable or held, fits a bigint: so a void can never overflow. */
+/** What an account has in all, spendable, held or promised, fits a bigint: so no void and no confirmation can overflow. */
 function hasRoomFor(account: Account, units: bigint): boolean {
-  return account.balance + account.held + units <= MINOR_UNITS_MAX;
+  return account.balance + account.held + account.incoming + units <= MINOR_UNITS_MAX;
 }
 
-function receive({ stock }: SlotModel, key: string, quantity: bigint): string | null {
-  const item = stock.get(key) ?? { key, onHand: 0n, reserved: 0n };
-  if (item.onHand + quantity > MINOR_UNITS_MAX) return 'stock_overflow';
+function receive({ stock, tally }: SlotModel, key: string, quantity: bigint): string | null {
+  const item = stock.get(key) ?? { key, onHand: 0n, reserved: 0n, incoming: 0n };
+  if (item.onHand + item.reserved + item.incoming + quantity > MINOR_UNITS_MAX) return 'stock_overflow';
   item.onHand += quantity;
   stock.set(key, item);
+  tally.stock += quantity;
   return null;
 }
 
-function place({ orders }: SlotModel, key: string, { account, currency, total, lines }: NewOrder): string | null {
-  if (orders.has(key)) return 'order_exists';
-  orders.set(key, { key, account, currency, total, lines, state: 'placed' });
-  return null;
+function place({ orders }: SlotModel, at: Place, { account, currency, total, lines, deadlineSeconds }: NewOrder): Answer {
+  if (orders.has(at.key)) return { code: 'order_exists' };
+  orders.set(at.key, { key: at.key, account, currency, total, lines });
+  const stock = [...unitsBySku(linesOf(lines))].map(([sku, quantity]) => ({ sku, quantity }));
+  const start = { account, currency, total: formatAmount(total, currency), stock, deadline_seconds: deadlineSeconds };
+  return { code: null, messages: [toSaga(at, 'order.start', start)] };
 }
 
-function cancel({ orders }: SlotModel, key: string): string | null {
-  const order = orders.get(key);
-  if (order === undefined) return 'unknown_order';
-  if (order.state === 'cancelled') return 'already_cancelled';
-  order.state = 'cancelled';
-  return null;
+function cancel({ orders }: SlotModel, at: Place): Answer {
+  if (!orders.has(at.key)) return { code: 'unknown_order' };
+  return { code: null, messages: [toSaga(at, 'saga.cancel', { saga: 'order', by: 'client' })] };
+}
+
+function giveBack({ orders }: SlotModel, at: Place, { name, lines }: NewReturn): Answer {
+  const order = orders.get(at.key);
+  if (order === undefined) return { code: 'unknown_order' };
+  const own = name ?? `r${at.offset}`;
+  const { account, currency } = order;
+  return { code: null, facts: { return: own }, messages: [toSaga(at, 'return.start', { return: own, lines, order: { account, currency, lines: linesOf(order.lines) } })] };
+}
+
+function transfer(at: Place, { from, to, units, currency, deadlineSeconds }: NewTransfer): Answer {
+  return { code: null, messages: [toSaga(at, 'transfer.start', { from, to, amount: formatAmount(units, currency), currency, deadline_seconds: deadlineSeconds })] };
+}
+
+/** To the saga of the write's own key. The idempotency key says from where, so that the answer can be found. */
+function toSaga(at: Place, type: string, data: object): Message {
+  return { stream: 'sagas', key: at.key, type, idempotencyKey: `${INTERNAL_KEY_PREFIX}from/${at.offset}`, data };
+}
+
+/** The lines again that `lineText` wrote. */
+function linesOf(text: string): readonly { readonly sku: string; readonly quantity: number; readonly unit_price: string }[] {
+  return text.split('\n').map((line) => {
+    const [quantity, , price, , sku] = line.split(' ');
+    return { sku: String(sku), quantity: Number(quantity), unit_price: String(price) };
+  });
+}
+
+/** In the order in which they come first. */
+function unitsBySku(lines: readonly { readonly sku: string; readonly quantity: number }[]): ReadonlyMap<string, number> {
+  const units = new Map<string, number>();
+  for (const { sku, quantity } of lines) units.set(sku, (units.get(sku) ?? 0) + quantity);
+  return units;
 }
 
 function textOfLine(line: unknown): string {

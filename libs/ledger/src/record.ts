@@ -1,8 +1,8 @@
-/** A record of the log as the checker reads it: a write, an operator's release, or what must be parked. */
+/** A record of a stream as the checker reads it: a deed, an operator's release, or what must be parked. */
 import { slotOf } from '@millrace/ring';
 import { isWireError, parseWrite, RELEASE_TYPE } from '@millrace/wire';
 import { bodyHashOf, digestOf, recordKey, tenantOf, type BodyHash, type Digest } from '@millrace/write';
-import { readBody, type Write } from './body.ts';
+import type { Deed, StreamRules } from './rules.ts';
 import type { LogRecord } from './snapshot.ts';
 
 interface Common {
@@ -13,11 +13,12 @@ interface Common {
   readonly bodyHash: BodyHash;
 }
 
-export interface WriteReading extends Common {
-  readonly kind: 'write';
+/** What may apply. */
+export interface DeedReading extends Common {
+  readonly kind: 'deed';
   readonly type: string;
   readonly digest: Digest;
-  readonly write: Write;
+  readonly deed: Deed;
 }
 
 export interface ReleaseReading extends Common {
@@ -32,10 +33,10 @@ export interface UnreadableReading extends Common {
   readonly digest: Digest | undefined;
 }
 
-export type Reading = WriteReading | ReleaseReading | UnreadableReading;
+export type Reading = DeedReading | ReleaseReading | UnreadableReading;
 
-/** Reads a record by the rules of the log alone; `slots` is S. */
-export function readRecord(record: LogRecord, slots: number): Reading {
+/** Reads a record by the rules of its stream; `slots` is S. */
+export function readRecord(record: LogRecord, slots: number, rules: StreamRules): Reading {
   const key = recordKey(record.key);
   const bodyHash = bodyHashOf(record.value ?? '');
   const common = { offset: record.offset, key, atMs: record.timestampMs, value: record.value, bodyHash };
@@ -49,14 +50,14 @@ export function readRecord(record: LogRecord, slots: number): Reading {
     if (action === undefined) return unreadable;
     return { kind: 'release', ...common, digest, action };
   }
-  const write = readBody(envelope.type, envelope.data);
-  if (write === undefined || key !== `${tenantOf(key)}/${write.id}` || !isAtHome(record, key, slots)) return unreadable;
-  return { kind: 'write', ...common, type: envelope.type, digest, write };
+  const deed = isAtHome(record, key, slots) ? rules.read(envelope, key) : undefined;
+  if (deed === undefined) return unreadable;
+  return { kind: 'deed', ...common, type: envelope.type, digest, deed };
 }
 
 /** The type that a journal row names. */
 export function typeOf(reading: Reading): string {
-  if (reading.kind === 'write') return reading.type;
+  if (reading.kind === 'deed') return reading.type;
   return reading.kind === 'release' ? RELEASE_TYPE : 'unknown';
 }
 

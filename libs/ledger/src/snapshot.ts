@@ -1,7 +1,7 @@
 /** What the two sides of a verification look like in memory: the log's records and the rows that shards hold. */
-import type { Offset, ShardId, Slot } from '@millrace/write';
+import type { Offset, ShardId, Slot, Stream } from '@millrace/write';
 
-/** One record of the topic `writes`. */
+/** One record of the topic of a stream. */
 export interface LogRecord {
   readonly slot: Slot;
   readonly offset: Offset;
@@ -11,7 +11,7 @@ export interface LogRecord {
   readonly timestampMs: number;
 }
 
-/** What Kafka keeps of a slot. */
+/** What Kafka keeps of a slot of one stream. */
 export interface LogEnds {
   readonly slot: Slot;
   /** The oldest offset that is kept; above 0 the log no longer reaches back to the start. */
@@ -37,6 +37,10 @@ export interface JournalRow {
   readonly first: string | null;
   /** `detail.released_by`: the offset of the release that let a parked record go on. */
   readonly releasedBy: string | null;
+  /** What else `detail` says, as the shard's jsonb gives it; null where it says nothing else. */
+  readonly facts: unknown;
+  /** What the record sends on, as the shard's jsonb gives it: an array of messages, or null. */
+  readonly messages: unknown;
 }
 
 export interface ParkedRow {
@@ -52,6 +56,8 @@ export interface AccountRow {
   readonly currency: string;
   readonly balance: bigint;
   readonly held: bigint;
+  /** Room promised to what will be paid in; no money. */
+  readonly incoming: bigint;
 }
 
 export interface PaymentRow {
@@ -73,13 +79,41 @@ export interface OrderRow {
   readonly total: bigint;
   /** An array of {sku, quantity, unit_price}, as the shard's jsonb gives it. */
   readonly lines: unknown;
-  readonly state: string;
 }
 
 export interface StockRow {
   readonly key: string;
   readonly onHand: bigint;
   readonly reserved: bigint;
+  /** Room promised to returns; no units. */
+  readonly incoming: bigint;
+}
+
+export type HoldState = 'held' | 'confirmed' | 'released';
+
+/** What a participant keeps for a saga, or kept. */
+export interface HoldRow {
+  /** The participant's routing key. */
+  readonly key: string;
+  readonly kind: string;
+  /** The id of the saga: its routing key and its name. */
+  readonly saga: string;
+  readonly direction: string;
+  readonly units: bigint;
+  readonly state: string;
+}
+
+export interface SagaRow {
+  /** The routing key of the order, or of the transfer. */
+  readonly key: string;
+  /** Its name within the key. */
+  readonly saga: string;
+  readonly state: string;
+  /** As the shard's jsonb gives it. */
+  readonly body: unknown;
+  readonly dueMs: bigint | null;
+  readonly startedMs: bigint;
+  readonly changedMs: bigint;
 }
 
 export interface SlotState {
@@ -94,16 +128,23 @@ export interface Position {
   readonly relayedOffset: bigint;
 }
 
-/** All rows that one shard holds for one slot, of the stream `writes` where a table knows streams. */
-export interface SlotRows {
-  readonly slotState: SlotState | null;
+/** What one shard holds of one slot for one stream. */
+export interface StreamRows {
   readonly position: Position | null;
   readonly journal: readonly JournalRow[];
   readonly parked: readonly ParkedRow[];
+}
+
+/** All rows that one shard holds for one slot. */
+export interface SlotRows {
+  readonly slotState: SlotState | null;
+  readonly streams: Readonly<Record<Stream, StreamRows>>;
   readonly accounts: readonly AccountRow[];
   readonly payments: readonly PaymentRow[];
   readonly orders: readonly OrderRow[];
   readonly stock: readonly StockRow[];
+  readonly holds: readonly HoldRow[];
+  readonly sagas: readonly SagaRow[];
 }
 
 /** One shard at one instant; a slot without any row may be absent. */

@@ -1,6 +1,6 @@
 /** What a verification finds: counts of everything, and the first differences in full. */
-import type { ShardId } from '@millrace/write';
-import { DIFFERENCES_SHOWN_MAX } from './limits.ts';
+import type { ShardId, Stream } from '@millrace/write';
+import { DIFFERENCES_SHOWN_MAX, OPEN_SAGAS_SHOWN_MAX } from './limits.ts';
 
 /** Every kind of difference, with the count of the verdict that it feeds. */
 export const KINDS = {
@@ -21,6 +21,22 @@ export const KINDS = {
   wrong_payment: 'wrongPayment',
   wrong_stock: 'wrongStock',
   wrong_order: 'wrongOrder',
+  wrong_hold: 'wrongHold',
+  wrong_saga: 'wrongSaga',
+  /** Money or stock that is kept, though no payment and no hold keeps it; or the other way round. */
+  wrong_escrow: 'wrongEscrow',
+  /** A journal row does not send what its record must send. */
+  wrong_message: 'wrongMessage',
+  /** A journal row sent a message on, and its topic does not hold it. */
+  lost_message: 'lostMessage',
+  /** A record between the streams that no journal row sent. */
+  invented_message: 'inventedMessage',
+  /** A saga whose participants say otherwise. */
+  unsettled: 'unsettled',
+  /** Money or stock that came from nowhere, or is gone. */
+  not_conserved: 'notConserved',
+  /** A saga, or a message of one, that is still under way, where all must have ended. */
+  not_ended: 'notEnded',
   /** A parked row differs from its record, or no record explains it. */
   wrong_parked: 'wrongParked',
   /** A position that the log cannot explain. */
@@ -40,6 +56,7 @@ export type DifferenceKind = keyof typeof KINDS;
 export interface Difference {
   readonly kind: DifferenceKind;
   readonly shard: ShardId;
+  readonly stream?: Stream;
   /** Absent where the difference concerns the whole shard. */
   readonly slot?: number;
   readonly offset?: bigint;
@@ -50,8 +67,26 @@ export interface Difference {
 
 type DifferenceCounts = { readonly [Kind in DifferenceKind as (typeof KINDS)[Kind]]: number };
 
+/** How many sagas of a kind ended how, and how many are under way. */
+export interface SagaCounts {
+  readonly confirmed: number;
+  readonly rejected: number;
+  readonly cancelled: number;
+  /** An order is open from the moment it is placed. */
+  readonly open: number;
+}
+
+/** A saga that has not ended. */
+export interface OpenSaga {
+  readonly saga: string;
+  readonly state: string;
+  /** Kafka's time of the record that brought it to this state. */
+  readonly sinceMs: number;
+  readonly waitingFor: string;
+}
+
 export interface Verdict extends DifferenceCounts {
-  /** Records of the log up to the ends that were checked. */
+  /** Records of the log up to the ends that were checked, those between the streams left aside. */
   readonly records: number;
   /** Journal rows that agree with the log, by outcome; a mismatch is a refusal too, but counted on its own. */
   readonly applied: number;
@@ -66,6 +101,22 @@ export interface Verdict extends DifferenceCounts {
   readonly moving: number;
   /** Rows that such moves rightly have besides those of the holder: copies, notes, what is still to be purged. */
   readonly movingRows: number;
+  readonly orders: SagaCounts;
+  readonly returns: SagaCounts;
+  readonly transfers: SagaCounts;
+  /** Records between the streams: commands of sagas to participants, and all of stream `sagas`. */
+  readonly steps: number;
+  /** Their journal rows that agree with the logs. */
+  readonly stepsApplied: number;
+  /** Of them, those that came again, and those that came again in other bytes. */
+  readonly stepDuplicates: number;
+  readonly stepMismatches: number;
+  /** Messages of journal rows that no topic needs to hold yet. */
+  readonly messagesUnderWay: number;
+  /** What participants rightly keep for sagas that are open. */
+  readonly heldForOpen: number;
+  /** The first sagas that are open; `orders`, `returns` and `transfers` count all. */
+  readonly openSagas: readonly OpenSaga[];
   /** Receipts that were compared with the log, where some were given. */
   readonly acked?: number;
   /** The first of them, slot by slot. */
@@ -75,24 +126,38 @@ export interface Verdict extends DifferenceCounts {
   readonly clean: boolean;
 }
 
-type Agreement = 'records' | 'applied' | 'refused' | 'mismatches' | 'duplicates' | 'parked' | 'parkedOnTrust' | 'moving' | 'movingRows' | 'acked';
+const AGREEMENTS = [
+  'records', 'applied', 'refused', 'mismatches', 'duplicates', 'parked', 'parkedOnTrust', 'moving', 'movingRows', 'acked',
+  'steps', 'stepsApplied', 'stepDuplicates', 'stepMismatches', 'messagesUnderWay', 'heldForOpen',
+] as const;
+export type Agreement = (typeof AGREEMENTS)[number];
+
+type SagaPlural = 'orders' | 'returns' | 'transfers';
 
 /** Where the comparisons tell what they find. */
 export interface Report {
   agrees(what: Agreement, count?: number): void;
+  saga(of: SagaPlural, is: keyof SagaCounts, open?: OpenSaga): void;
   /** `count`: how many rows or records the one difference stands for. */
   differs(difference: Difference, count?: number): void;
   verdict(): Verdict;
 }
 
 export function createReport({ withAcked }: { withAcked: boolean }): Report {
-  const agreed: Record<Agreement, number> = { records: 0, applied: 0, refused: 0, mismatches: 0, duplicates: 0, parked: 0, parkedOnTrust: 0, moving: 0, movingRows: 0, acked: 0 };
+  const agreed = Object.fromEntries(AGREEMENTS.map((what) => [what, 0])) as Record<Agreement, number>;
+  const none: SagaCounts = { confirmed: 0, rejected: 0, cancelled: 0, open: 0 };
+  const sagas = { orders: { ...none }, returns: { ...none }, transfers: { ...none } };
+  const openSagas: OpenSaga[] = [];
   const counts = new Map<DifferenceKind, number>();
   const differences: Difference[] = [];
   let differencesFound = 0;
   return {
     agrees(what, count = 1) {
       agreed[what] += count;
+    },
+    saga(of, is, open) {
+      sagas[of] = { ...sagas[of], [is]: sagas[of][is] + 1 };
+      if (open !== undefined && openSagas.length < OPEN_SAGAS_SHOWN_MAX) openSagas.push(open);
     },
     differs(difference, count = 1) {
       counts.set(difference.kind, (counts.get(difference.kind) ?? 0) + count);
@@ -104,6 +169,8 @@ export function createReport({ withAcked }: { withAcked: boolean }): Report {
       return {
         ...rest,
         ...(withAcked ? { acked } : {}),
+        ...sagas,
+        openSagas: [...openSagas],
         ...countsByName(counts),
         differences: [...differences],
         differencesFound,
@@ -115,10 +182,25 @@ export function createReport({ withAcked }: { withAcked: boolean }): Report {
 
 /** The verdict for people: one line that says it all, the sums behind it, and the first differences. */
 export function formatVerdict(verdict: Verdict): string {
-  const lines = [headline(verdict), sums(verdict), ...verdict.differences.map(formatDifference)];
+  const lines = [headline(verdict), ...sagasLines(verdict), sums(verdict), ...verdict.differences.map(formatDifference)];
   const hidden = verdict.differencesFound - verdict.differences.length;
   if (hidden > 0) lines.push(`  and ${count(hidden)} more`);
   return lines.join('\n');
+}
+
+/** Nothing where there are none; what is open is named. */
+function sagasLines(verdict: Verdict): readonly string[] {
+  const { steps, heldForOpen, messagesUnderWay, openSagas, orders, returns, transfers } = verdict;
+  const all = Object.entries({ orders, returns, transfers }).filter(([, counts]) => Object.values(counts).some((amount) => amount > 0));
+  if (all.length === 0 && steps === 0) return [];
+  const kinds = all.map(([name, { confirmed, rejected, cancelled, open }]) => `${name}: ${count(confirmed)} confirmed, ${count(rejected)} rejected, ${count(cancelled)} cancelled, ${count(open)} open`);
+  const rest = [`${count(steps)} steps`, ...positive(messagesUnderWay, 'messages under way'), ...positive(heldForOpen, 'holds for what is open')].join(', ');
+  const hidden = orders.open + returns.open + transfers.open - openSagas.length;
+  return [
+    [...kinds, rest].join('; '),
+    ...openSagas.map(({ saga, state, sinceMs, waitingFor }) => `  open: ${saga}, ${state} since ${new Date(sinceMs).toISOString()}, waits for ${waitingFor}`),
+    ...(hidden > 0 && openSagas.length > 0 ? [`  and ${count(hidden)} more open`] : []),
+  ];
 }
 
 function headline(verdict: Verdict): string {
@@ -145,6 +227,15 @@ function verdictOnRows(verdict: Verdict): string {
     ...positive(verdict.wrongPayment, 'wrong payments'),
     ...positive(verdict.wrongOrder, 'wrong orders'),
     ...positive(verdict.wrongStock, 'wrong stock items'),
+    ...positive(verdict.wrongHold, 'wrong holds'),
+    ...positive(verdict.wrongSaga, 'wrong sagas'),
+    ...positive(verdict.wrongEscrow, 'wrong escrows'),
+    ...positive(verdict.wrongMessage, 'journal rows with wrong messages'),
+    ...positive(verdict.lostMessage, 'lost messages'),
+    ...positive(verdict.inventedMessage, 'invented messages'),
+    ...positive(verdict.unsettled, 'sagas that their participants contradict'),
+    ...positive(verdict.notConserved, 'sums of money or stock that do not add up'),
+    ...positive(verdict.notEnded, 'not ended'),
     ...positive(verdict.wrongShard, 'rows on a wrong shard'),
     ...positive(verdict.moveLeftovers, 'leftovers of moves'),
     ...positive(verdict.wrongRow, 'wrong journal rows'),
@@ -163,8 +254,8 @@ function sums(verdict: Verdict): string {
   return `${verdict.clean ? 'clean' : 'NOT CLEAN'}: ${count(records)} records: ${facts}`;
 }
 
-function formatDifference({ kind, shard, slot, offset, key, expected, actual }: Difference): string {
-  const at = [`shard ${shard}`, ...(slot === undefined ? [] : [`slot ${slot}`]), ...(offset === undefined ? [] : [`offset ${offset}`]), ...(key === undefined ? [] : [`key ${key}`])];
+function formatDifference({ kind, shard, stream, slot, offset, key, expected, actual }: Difference): string {
+  const at = [`shard ${shard}`, ...(stream === undefined ? [] : [`stream ${stream}`]), ...(slot === undefined ? [] : [`slot ${slot}`]), ...(offset === undefined ? [] : [`offset ${offset}`]), ...(key === undefined ? [] : [`key ${key}`])];
   return `  ${kind} at ${at.join(', ')}: expected ${expected}; actual ${actual}`;
 }
 

@@ -1,28 +1,32 @@
 /**
  * The ledger checker against servers.
  *
- * It goes over the log in passes of some slots each. A pass opens a snapshot of every shard first and reads the log
- * after: so each slot's position, rows and log belong to one instant, whatever the writers do meanwhile, and exactly
- * the records below the position must have left their mark. Within the pass the slots are folded as the log arrives,
- * compared one by one, and let go.
+ * It goes over the logs in passes of some slots each. A pass opens a snapshot of every shard first and reads the logs
+ * after: so each slot's positions, rows and logs belong to one instant, whatever the streams do meanwhile, and exactly
+ * the records below the positions must have left their mark. Within the pass the slots are folded as the logs arrive,
+ * compared one by one, and let go. What is seen only across slots is judged at the end, by a cut that was taken before
+ * the first snapshot (`mail.ts`, `ends.ts`).
  *
  * Slots may move meanwhile. The slot row in a snapshot tells whether the shard holds the slot in it; where the snapshots
  * of two shards lie on two sides of a fence, so that none or both seem to hold a slot, the slot is looked at again.
  */
-import { readTopic, topicOffsets, type KafkaClient, type SlotOffsets, type SlotRecord } from '@millrace/kafka';
+import { readTopic, topicOffsets, type KafkaClient, type SlotRecord } from '@millrace/kafka';
 import type { Database } from '@millrace/postgres';
 import { sleep, type Log } from '@millrace/runtime';
 import { topicNames } from '@millrace/wire';
-import { assert, must, type Receipt, type ShardId, type Slot } from '@millrace/write';
+import { assert, must, type Receipt, type ShardId, type Slot, type Stream } from '@millrace/write';
 import { groupAcked, type AckedBySlot } from './acked.ts';
+import { createAcross, type Across } from './across.ts';
 import { compareSlot } from './compare.ts';
-import { SlotFold, witnessOf } from './fold.ts';
 import { FENCE_PATIENCE_MS, POSITION_POLL_MS, RECORDS_PER_PASS_MAX } from './limits.ts';
+import type { Cut } from './mail.ts';
 import { createMoves, type Moves } from './moves.ts';
 import { planPasses } from './passes.ts';
 import { holderOf, judgeForeign, judgeHolder, judgeNotes, judgeUnheld, type Side } from './places.ts';
-import { waitForPositions } from './reach.ts';
+import { heldPositions, waitForPositions, type Ends } from './reach.ts';
 import { readForeign, readHeads, readIdentity, readNotes, readParking, readSlot, type SlotHead } from './read-shard.ts';
+import { openSlot, witnessesOf, type SlotLedger } from './slot-ledger.ts';
+import type { LogEnds } from './snapshot.ts';
 import { forEachShard, withSnapshots, type Snapshots } from './snapshots.ts';
 import { createReport, type Report, type Verdict } from './verdict.ts';
 
@@ -40,7 +44,9 @@ export interface VerifyOptions {
   readonly allShardIds: readonly ShardId[];
   /** Receipts that clients hold: each must name a record of the log. */
   readonly acked?: Iterable<Receipt> | undefined;
-  /** How long to wait for the shards to reach the end that the log has now; 0 by default. */
+  /** Makes a saga that has not ended a difference, and waits for the ends of all. Without it open sagas are counted. */
+  readonly requireEnded?: boolean | undefined;
+  /** How long to wait for the shards to reach the ends that the logs have now; 0 by default. */
   readonly waitMs?: number;
   /** Records that one pass may fold; tests lower it. */
   readonly recordsPerPassMax?: number;
@@ -57,33 +63,55 @@ export interface VerifyProgress {
 }
 
 /**
- * Compares the log with every shard. Resolves with a verdict, clean or not; rejects where Kafka, a shard or
+ * Compares the logs with every shard. Resolves with a verdict, clean or not; rejects where Kafka, a shard or
  * the control database does not answer, or the signal is aborted.
  */
 export async function verifyLedger(options: VerifyOptions): Promise<Verdict> {
-  const { kafka, topicPrefix, slots, owners } = options;
+  const { slots, owners, requireEnded = false, shards, signal } = options;
   assert(owners.length === slots, 'R1: every slot has exactly one owner');
   const report = createReport({ withAcked: options.acked !== undefined });
   const acked = groupAcked(options.acked ?? [], { owners, report });
-  const topic = topicNames(topicPrefix).writes;
-  const ends = await topicOffsets({ kafka, topic });
-  assert(ends.length === slots, `topic ${topic} has ${ends.length} partitions, not ${slots}`);
+  const first = await askEnds(options);
   const moves = createMoves(options);
   const shardIds = (): readonly ShardId[] => [...new Set([...moves.shards(), ...options.allShardIds])];
-  await waitForPositions({ ...options, ends, shardIds, waitMs: options.waitMs ?? 0 });
-  const ledger: Ledger = { ...options, topic, report, acked, moves, shardIds, progress: progressOf(options, ends) };
+  await waitForPositions({ ...options, ends: first, askEnds: () => askEnds(options), shardIds, untilEnded: requireEnded, waitMs: options.waitMs ?? 0 });
+  // First how far each slot is, then where the logs end: see `mail.ts`.
+  const held = await heldPositions(shardIds(), shards, signal);
+  const last = await askEnds(options);
+  const cut: Cut = {
+    position: (stream, slot) => held[stream].get(slot)?.nextOffset ?? 0n,
+    relayed: (stream, slot) => held[stream].get(slot)?.relayedOffset ?? 0n,
+    end: (stream, slot) => must(last[stream][slot], 'a topic has S partitions').high,
+  };
+  const across = createAcross({ cut, report, owner: (slot) => moves.owner(slot), requireEnded });
+  const ends = requireEnded ? last : first;
+  const ledger: Ledger = { ...options, report, acked, moves, across, ends, shardIds, progress: progressOf(options, ends) };
   await moves.look();
   await checkForeign(ledger);
-  await checkSlots(ledger, ends);
+  await checkSlots(ledger);
+  across.judge();
   report.agrees('moving', moves.slots());
   return report.verdict();
 }
 
+const STREAMS: readonly Stream[] = ['writes', 'sagas'];
+
+async function askEnds({ kafka, topicPrefix, slots, signal }: VerifyOptions): Promise<Ends> {
+  const endsOf = async (stream: Stream): Promise<readonly LogEnds[]> => {
+    const topic = topicNames(topicPrefix)[stream];
+    const ends = await topicOffsets({ kafka, topic, signal });
+    assert(ends.length === slots, `topic ${topic} has ${ends.length} partitions, not ${slots}`);
+    return ends;
+  };
+  return { writes: await endsOf('writes'), sagas: await endsOf('sagas') };
+}
+
 interface Ledger extends Omit<VerifyOptions, 'acked'> {
-  readonly topic: string;
   readonly report: Report;
   readonly acked: AckedBySlot;
   readonly moves: Moves;
+  readonly across: Across;
+  readonly ends: Ends;
   readonly shardIds: () => readonly ShardId[];
   readonly progress: (records: number) => void;
 }
@@ -110,16 +138,17 @@ async function checkForeign({ slots, report, moves, shardIds, shards }: Ledger):
 
 /** A slot of which the snapshots show not exactly one holder. */
 interface Unsure {
-  readonly end: SlotOffsets;
+  readonly slot: number;
   readonly sides: readonly Side[];
 }
 
 /** Compares every slot where it is held, pass by pass; those in between again, until they are held or time is over. */
-async function checkSlots(ledger: Ledger, ends: readonly SlotOffsets[]): Promise<void> {
-  const { moves, recordsPerPassMax = RECORDS_PER_PASS_MAX, fencePatienceMs = FENCE_PATIENCE_MS, signal } = ledger;
+async function checkSlots(ledger: Ledger): Promise<void> {
+  const { ends, moves, recordsPerPassMax = RECORDS_PER_PASS_MAX, fencePatienceMs = FENCE_PATIENCE_MS, signal } = ledger;
   let deadlineMs = Infinity;
   let last = new Map<number, Unsure>();
-  for (let left = ends; left.length > 0; ) {
+  const sizes = ends.writes.map(({ slot, low, high }, index) => ({ slot, records: high - low + sizeOf(ends.sagas[index]) }));
+  for (let left = sizes; left.length > 0; ) {
     const isOver = performance.now() >= deadlineMs;
     // What stands still though no move of it is open is no move.
     const isFinal = (slot: number, sides: readonly Side[]): boolean => isOver || (!moves.isMoving(slot) && isSame(last.get(slot)?.sides, sides));
@@ -128,11 +157,15 @@ async function checkSlots(ledger: Ledger, ends: readonly SlotOffsets[]): Promise
       signal.throwIfAborted();
       unsure.push(...(await checkPass(ledger, pass, isFinal)));
     }
-    left = unsure.map(({ end }) => end);
-    last = new Map(unsure.map((one) => [one.end.slot, one]));
+    last = new Map(unsure.map((one) => [one.slot, one]));
+    left = left.filter(({ slot }) => last.has(slot));
     if (deadlineMs === Infinity) deadlineMs = performance.now() + fencePatienceMs;
     if (left.length > 0) await sleep(POSITION_POLL_MS, signal);
   }
+}
+
+function sizeOf(end: LogEnds | undefined): bigint {
+  return end === undefined ? 0n : end.high - end.low;
 }
 
 function isSame(a: readonly Side[] | undefined, b: readonly Side[]): boolean {
@@ -144,28 +177,28 @@ function isSame(a: readonly Side[] | undefined, b: readonly Side[]): boolean {
 interface OpenSlot {
   readonly shard: ShardId;
   readonly head: SlotHead | undefined;
-  readonly fold: SlotFold;
+  readonly ledger: SlotLedger;
 }
 
 type Heads = ReadonlyMap<ShardId, ReadonlyMap<number, SlotHead>>;
 
 /** Compares the slots that have one holder, and the others where `isFinal`; returns those that are left. */
-async function checkPass(ledger: Ledger, ends: readonly SlotOffsets[], isFinal: (slot: number, sides: readonly Side[]) => boolean): Promise<readonly Unsure[]> {
+async function checkPass(ledger: Ledger, slots: readonly number[], isFinal: (slot: number, sides: readonly Side[]) => boolean): Promise<readonly Unsure[]> {
   const { moves, report, shardIds, shards } = ledger;
   const placed: Unsure[] = [];
   const unsure: Unsure[] = [];
   await moves.look();
   await withSnapshots(shardIds(), shards, async (snapshots) => {
     const heads = await headsOf(snapshots);
-    for (const end of ends) {
-      const sides = [...heads].map(([shard, ofShard]): Side => ({ shard, slotState: ofShard.get(end.slot)?.slotState ?? null }));
-      const isPlaced = holderOf(sides) !== undefined || isFinal(end.slot, sides);
-      (isPlaced ? placed : unsure).push({ end, sides });
+    for (const slot of slots) {
+      const sides = [...heads].map(([shard, ofShard]): Side => ({ shard, slotState: ofShard.get(slot)?.slotState ?? null }));
+      const isPlaced = holderOf(sides) !== undefined || isFinal(slot, sides);
+      (isPlaced ? placed : unsure).push({ slot, sides });
     }
     if (placed.length > 0) await compareSlots(ledger, snapshots, heads, placed);
   });
   await moves.look();
-  for (const { end, sides } of placed) judgeHolder(end.slot, sides, moves, report);
+  for (const { slot, sides } of placed) judgeHolder(slot, sides, moves, report);
   return unsure;
 }
 
@@ -175,43 +208,62 @@ async function headsOf(snapshots: Snapshots): Promise<Heads> {
 
 async function compareSlots(ledger: Ledger, snapshots: Snapshots, heads: Heads, placed: readonly Unsure[]): Promise<void> {
   const open = await openSlots(ledger, snapshots, heads, placed);
-  const { kafka, topic, signal } = ledger;
-  await readTopic({ kafka, topic, signal, onRecords: (slot, records) => foldRecords(ledger, open.get(slot)?.fold, slot, records) });
+  const { kafka, topicPrefix, signal, report, across } = ledger;
+  for (const stream of STREAMS) {
+    const topic = topicNames(topicPrefix)[stream];
+    await readTopic({ kafka, topic, signal, onRecords: (slot, records) => takeRecords(ledger, open.get(slot)?.ledger, { stream, slot, records }) });
+  }
   await forEachShard(snapshots, async (shard, tx) => {
     for (const [slot, opened] of open) {
       if (opened.shard !== shard) continue;
       signal.throwIfAborted();
-      compareSlot({ shard, fold: opened.fold, rows: await readSlot(tx, slot, opened.head), report: ledger.report });
+      const rows = await readSlot(tx, slot, opened.head);
+      compareSlot({ shard, ledger: opened.ledger, rows, report });
+      across.add(opened.ledger, rows);
       open.delete(slot);
     }
   });
 }
 
-async function openSlots({ slots, acked, moves }: Ledger, snapshots: Snapshots, heads: Heads, placed: readonly Unsure[]): Promise<Map<number, OpenSlot>> {
+async function openSlots({ slots, acked, moves, across, ends }: Ledger, snapshots: Snapshots, heads: Heads, placed: readonly Unsure[]): Promise<Map<number, OpenSlot>> {
   const open = new Map<number, OpenSlot>();
   await forEachShard(snapshots, async (shard, tx) => {
     // Without a holder the shard that the topology names has the best claim.
-    const own = placed.filter(({ end, sides }) => (holderOf(sides)?.shard ?? moves.owner(end.slot)) === shard);
-    const parking = await readParking(tx, own.map(({ end }) => end.slot));
-    for (const { end } of own) {
-      const head = heads.get(shard)?.get(end.slot);
-      const witness = witnessOf(must(parking.get(end.slot), 'asked for every slot'));
-      const position = head?.position?.nextOffset ?? 0n;
-      open.set(end.slot, { shard, head, fold: new SlotFold({ slots, ends: end, position, witness, acked: acked.get(end.slot) }) });
+    const own = placed.filter(({ slot, sides }) => (holderOf(sides)?.shard ?? moves.owner(slot)) === shard).map(({ slot }) => slot);
+    const parking = await readParking(tx, own);
+    for (const slot of own) {
+      const head = heads.get(shard)?.get(slot);
+      const endOf = (stream: Stream): LogEnds => must(ends[stream][slot], 'a topic has S partitions');
+      const positionOf = (stream: Stream): bigint => head?.positions[stream]?.nextOffset ?? 0n;
+      const opened = openSlot({
+        slots,
+        ends: { writes: endOf('writes'), sagas: endOf('sagas') },
+        positions: { writes: positionOf('writes'), sagas: positionOf('sagas') },
+        witness: witnessesOf(must(parking.get(slot), 'asked for every slot')),
+        acked: acked.get(slot),
+        mail: across.mail,
+      });
+      open.set(slot, { shard, head, ledger: opened });
     }
   });
   return open;
 }
 
-function foldRecords({ progress }: Ledger, fold: SlotFold | undefined, slot: Slot, records: readonly SlotRecord[]): void {
-  if (fold === undefined) return;
-  const before = fold.records;
-  for (const { offset, key, value, timestampMs } of records) fold.take({ slot, offset, key, value, timestampMs });
-  progress(fold.records - before);
+interface Batch {
+  readonly stream: Stream;
+  readonly slot: Slot;
+  readonly records: readonly SlotRecord[];
 }
 
-function progressOf({ onProgress }: VerifyOptions, ends: readonly SlotOffsets[]): (records: number) => void {
-  const recordsTotal = Number(ends.reduce((sum, { low, high }) => sum + high - low, 0n));
+function takeRecords({ progress }: Ledger, ledger: SlotLedger | undefined, { stream, slot, records }: Batch): void {
+  if (ledger === undefined) return;
+  const before = ledger.folds[stream].records;
+  for (const { offset, key, value, timestampMs } of records) ledger.take(stream, { slot, offset, key, value, timestampMs });
+  progress(ledger.folds[stream].records - before);
+}
+
+function progressOf({ onProgress }: VerifyOptions, ends: Ends): (records: number) => void {
+  const recordsTotal = Number([...ends.writes, ...ends.sagas].reduce((sum, end) => sum + sizeOf(end), 0n));
   let read = 0;
   return (records) => {
     read += records;

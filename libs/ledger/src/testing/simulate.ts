@@ -2,6 +2,8 @@
  * A tiny simulation of writers that make no mistake, for tests: it turns steps into a log and the rows that belong
  * to it. It remembers all that happened and adds it up anew for every question, so it shares no idea with the model
  * that it is compared with: there is no state to fold, and whether a step is valid it is told, not finding out.
+ *
+ * No relay runs in it: what an order sends to its saga stays on its way. Sagas in full are `test/integration`'s.
  */
 import { slotOf } from '@millrace/ring';
 import { encodeWrite } from '@millrace/wire';
@@ -63,7 +65,7 @@ function rowsOf(items: readonly Item[]): SlotRows {
 
   function write(item: Item, detail: Partial<JournalRow>): void {
     const { offset, digest, step, timestampMs } = item;
-    journal.push({ offset, bodyHash: hashOf(item), atMs: timestampMs, digest, outcome: 'applied', key: step.key, type: step.type, code: null, first: null, releasedBy: null, ...detail });
+    journal.push({ offset, bodyHash: hashOf(item), atMs: timestampMs, digest, outcome: 'applied', key: step.key, type: step.type, code: null, first: null, releasedBy: null, facts: null, messages: null, ...detail });
   }
 
   /** False where Postgres does not take it. */
@@ -79,7 +81,7 @@ function rowsOf(items: readonly Item[]): SlotRows {
     const answer = decide(item.step, sum, happened);
     if (typeof answer === 'string') write(item, { outcome: 'refused', code: answer, releasedBy });
     else {
-      write(item, { releasedBy });
+      write(item, { releasedBy, messages: messagesOf(item, done), facts: item.step.type === 'order.return' ? { return: String(item.step.data.return) } : null });
       done.push({ step: item.step, postings: answer });
     }
     return true;
@@ -131,22 +133,25 @@ function rowsOf(items: readonly Item[]): SlotRows {
   const placed = done.filter(({ step }) => step.type === 'order.place');
   const stocked = [...new Set(done.filter(({ step }) => step.type === 'stock.receive').map(({ step }) => step.key))];
   const end = BigInt(items.length);
+  const parkedRows = parked.map(({ offset, key, value, timestampMs }) => ({ offset, key: key!.toString(), value, atMs: timestampMs }));
   return {
     slotState: { state: 'ACTIVE', epoch: 1n, movedTo: null },
-    position: { nextOffset: end, relayedOffset: end },
-    journal,
-    parked: parked.map(({ offset, key, value, timestampMs }) => ({ offset, key: key!.toString(), value, atMs: timestampMs })),
-    accounts: opened.map(({ step: { key, data } }) => ({ key, currency: String(data.currency), balance: sum(`balance ${key}`), held: sum(`held ${key}`) })),
+    streams: {
+      writes: { position: { nextOffset: end, relayedOffset: 0n }, journal, parked: parkedRows },
+      sagas: { position: { nextOffset: 0n, relayedOffset: 0n }, journal: [], parked: [] },
+    },
+    accounts: opened.map(({ step: { key, data } }) => ({ key, currency: String(data.currency), balance: sum(`balance ${key}`), held: sum(`held ${key}`), incoming: 0n })),
     payments: paid.map(({ step: { key, data } }) => {
       const total = (name: string): bigint => sum(`${name} ${key} ${String(data.payment)}`);
       const order = data.order === undefined ? null : String(data.order);
       return { account: key, payment: String(data.payment), currency: String(data.currency), authorized: total('authorized'), captured: total('captured'), refunded: total('refunded'), released: total('released'), orderId: order };
     }),
     orders: placed.map(({ step: { key, data } }) => {
-      const state = happened(`cancelled ${key}`) ? 'cancelled' : 'placed';
-      return { key, account: String(data.account), currency: String(data.currency), total: sum(`total ${key}`), lines: data.lines, state };
+      return { key, account: String(data.account), currency: String(data.currency), total: sum(`total ${key}`), lines: data.lines };
     }),
-    stock: stocked.map((key) => ({ key, onHand: sum(`stock ${key}`), reserved: 0n })),
+    stock: stocked.map((key) => ({ key, onHand: sum(`stock ${key}`), reserved: 0n, incoming: 0n })),
+    holds: [],
+    sagas: [],
   };
 }
 
@@ -192,7 +197,11 @@ function decide({ key, type, data }: Step, sum: (name: string) => bigint, happen
     }
     case 'order.cancel':
       if (!happened(`total ${key}`)) return 'unknown_order';
-      return happened(`cancelled ${key}`) ? 'already_cancelled' : [[`cancelled ${key}`, 1n]];
+      return [[`cancelled ${key}`, 1n]];
+    case 'order.return':
+      return happened(`total ${key}`) ? [[`returned ${key}`, 1n]] : 'unknown_order';
+    case 'transfer.place':
+      return [[`transferred ${key}`, 1n]];
     default:
       throw new Error(`no step has the type ${type}`);
   }
@@ -202,6 +211,32 @@ function decide({ key, type, data }: Step, sum: (name: string) => bigint, happen
     if (rest === 0n) return 'already_captured';
     const amount = data.amount === undefined ? rest : units(data.amount);
     return amount > rest ? 'exceeds_authorized' : [[of('captured'), amount], [held, -amount]];
+  }
+}
+
+/** What an applied step tells the saga of its key. */
+function messagesOf({ offset, step: { key, type, data } }: Item, done: readonly { readonly step: Step }[]): readonly object[] | null {
+  const message = (start: string, about: object): readonly object[] => [{ stream: 'sagas', key, type: start, idempotencyKey: `\u0001from/${offset}`, data: about }];
+  switch (type) {
+    case 'order.place': {
+      const { account, currency } = data;
+      const lines = data.lines as readonly { readonly sku: string; readonly quantity: number; readonly unit_price: string }[];
+      const pence = lines.reduce((sum, line) => sum + BigInt(line.quantity) * units(line.unit_price), 0n);
+      const stock = [...new Set(lines.map(({ sku }) => sku))].map((sku) => ({ sku, quantity: lines.filter((line) => line.sku === sku).reduce((sum, line) => sum + line.quantity, 0) }));
+      return message('order.start', { account, currency, total: `${pence / 100n}.${String(pence % 100n).padStart(2, '0')}`, stock, deadline_seconds: data.deadline_seconds ?? 900 });
+    }
+    case 'order.cancel':
+      return message('saga.cancel', { saga: 'order', by: 'client' });
+    case 'order.return': {
+      const { account, currency, lines } = done.find(({ step }) => step.type === 'order.place' && step.key === key)!.step.data;
+      return message('return.start', { return: data.return, lines: data.lines, order: { account, currency, lines } });
+    }
+    case 'transfer.place': {
+      const { from, to, amount, currency } = data;
+      return message('transfer.start', { from, to, amount, currency, deadline_seconds: 900 });
+    }
+    default:
+      return null;
   }
 }
 

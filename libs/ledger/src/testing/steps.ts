@@ -18,6 +18,10 @@ export const receive = (sku: string, quantity: number): Step => step(sku, 'stock
 export const place = (order: string): Step =>
   step(order, 'order.place', { order, account: 'acc-1', currency: 'GBP', lines: [{ sku: 'sku-1', quantity: 3, unit_price: '2.50' }] });
 export const cancel = (order: string): Step => step(order, 'order.cancel', { order });
+export const giveBack = (order: string, name: string, quantity: number): Step => step(order, 'order.return', { order, return: name, lines: [{ sku: 'sku-1', quantity }] });
+export const transfer = (id: string, amount: string): Step => step(id, 'transfer.place', { transfer: id, from: 'acc-1', to: 'acc-2', amount, currency: 'GBP' });
+/** A command of a saga under a client's key: nobody may send it. */
+export const forged = (account: string): Step => step(account, 'account.release', { account, saga: 'demo/ord-1/order', attempt: 0 }, { isInvalid: true });
 export const invalid = (account: string): Step => step(account, 'account.deposit', { account, amount: '-1.00', currency: 'GBP' }, { isInvalid: true });
 export const release = (account: string, action: 'retry' | 'skip'): Step => step(account, 'parked.release', { action });
 
@@ -46,8 +50,11 @@ const drawn: fc.Arbitrary<Drawn> = fc.oneof(
   { weight: 5, arbitrary: fc.tuple(part, fc.constantFrom('payment.capture', 'payment.refund')).map(([data, type]) => ({ id: data.account, type, data })) },
   { weight: 2, arbitrary: fc.record({ payment, account }).map((data) => ({ id: data.account, type: 'payment.void', data })) },
   { weight: 2, arbitrary: fc.record({ sku, quantity: fc.integer({ min: 1, max: 50 }) }).map((data) => ({ id: data.sku, type: 'stock.receive', data })) },
-  { weight: 2, arbitrary: fc.record({ order, account, currency, lines: fc.array(line, { minLength: 1, maxLength: 3 }) }).map((data) => ({ id: data.order, type: 'order.place', data })) },
+  { weight: 2, arbitrary: fc.record({ order, account, currency, lines: fc.array(line, { minLength: 1, maxLength: 3 }), deadline_seconds: fc.integer({ min: 1, max: 604_800 }) }, { requiredKeys: ['order', 'account', 'currency', 'lines'] }).map((data) => ({ id: data.order, type: 'order.place', data })) },
   { weight: 1, arbitrary: order.map((id) => ({ id, type: 'order.cancel', data: { order: id } })) },
+  { weight: 1, arbitrary: fc.record({ order, return: fc.constantFrom('ret-1', 'ret-2'), lines: fc.array(fc.record({ sku, quantity: fc.integer({ min: 1, max: 9 }) }), { minLength: 1, maxLength: 3 }) }).map((data) => ({ id: data.order, type: 'order.return', data })) },
+  { weight: 1, arbitrary: fc.record({ transfer: fc.constantFrom('tr-1', 'tr-2'), from: fc.constant('acc-1'), to: fc.constant('acc-2'), amount, currency }).map((data) => ({ id: data.transfer, type: 'transfer.place', data })) },
+  { weight: 1, arbitrary: account.map((id) => ({ id, type: 'stock.release', data: { sku: id, saga: 'demo/ord-1/order', attempt: 0 }, isInvalid: true })) },
   { weight: 1, arbitrary: account.map((id) => ({ id, type: 'account.deposit', data: { account: id, amount: '1e3', currency: 'GBP' }, isInvalid: true })) },
   { weight: 3, arbitrary: fc.tuple(account, fc.constantFrom('retry', 'skip')).map(([id, action]) => ({ id, type: 'parked.release', data: { action } })) },
 );
