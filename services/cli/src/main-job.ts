@@ -46,7 +46,7 @@ export async function runMainJob({ target, works, output, signal }: MainJob): Pr
     signal.throwIfAborted();
     const open = await untilApplied({ look: () => standingOf(connections), output, signal });
     output.settle();
-    const verdict = await verify({ connections, acked: report.receipts, output, signal });
+    const verdict = await verify({ connections, acked: report.receipts, requireEnded: true, output, signal });
     return { drive: report, open, verdict };
   });
 }
@@ -55,11 +55,13 @@ export async function runMainJob({ target, works, output, signal }: MainJob): Pr
 export async function verify(options: {
   readonly connections: Connections;
   readonly acked?: Iterable<Receipt>;
+  /** A saga that has not ended is then a difference; otherwise it is told. */
+  readonly requireEnded?: boolean;
   readonly waitMs?: number;
   readonly output: Output;
   readonly signal: AbortSignal;
 }): Promise<Verdict> {
-  const { connections, acked, waitMs, output, signal } = options;
+  const { connections, acked, requireEnded, waitMs, output, signal } = options;
   const { kafka, topicPrefix, shards } = connections;
   const { slots, owners } = await connections.topology();
   const verdict = await verifyLedger({
@@ -71,6 +73,7 @@ export async function verify(options: {
     shards: shards.get,
     allShardIds: shards.ids(),
     acked,
+    requireEnded,
     waitMs,
     signal,
     onProgress: ({ records, recordsTotal }) => output.live(`checking the ledger: ${count(records)} of ${count(recordsTotal)} records`),
