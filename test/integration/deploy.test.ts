@@ -27,7 +27,7 @@ describe.each(SERVICES)('%s', (service) => {
 
   test('its config.ts is understood by this check: one variable a line', () => {
     expect(names.length).toBeGreaterThan(3);
-    expect(all(read(`services/${service}/src/config.ts`), /^\s+([A-Z][A-Z0-9_]*):/gm).sort()).toEqual(names);
+    expect(all(configText(service), /^\s+([A-Z][A-Z0-9_]*):/gm).sort()).toEqual(names);
   });
 
   test('its manifest sets every environment variable that it reads, and no other', () => {
@@ -74,7 +74,7 @@ describe.each(SERVICES)('%s', (service) => {
 
 describe.each(DRAINING)('%s, draining', (service) => {
   const manifest = read(`${KUBERNETES}/${service}.yaml`);
-  const drainMs = Number(all(read(`services/${service}/src/limits.ts`), /(?:DRAIN_TIMEOUT_MS = |drainTimeoutMs: )([\d_]+)/g)[0]?.replaceAll('_', ''));
+  const drainMs = Number(all(limitsText(service), /(?:DRAIN_TIMEOUT_MS = |drainTimeoutMs: )([\d_]+)/g)[0]?.replaceAll('_', ''));
   const graceSeconds = Number(all(manifest, /terminationGracePeriodSeconds: (\d+)/g)[0]);
   const preStopSeconds = Number(all(manifest, /sleep: \{ seconds: (\d+) \}/g)[0] ?? 0);
 
@@ -152,8 +152,23 @@ describe('error codes', () => {
   });
 });
 
+/** A service that runs a stream has settings and limits that its library holds. */
+function runsStream(service: string): boolean {
+  return read(`services/${service}/src/config.ts`).includes('    ...streamSettings,\n');
+}
+
+function configText(service: string): string {
+  const own = read(`services/${service}/src/config.ts`);
+  const [shared = ''] = /export const streamSettings = \{\n(?:.+\n)+?\}/.exec(read('libs/slot-processor/src/stream-config.ts')) ?? [];
+  return runsStream(service) ? `${shared}\n${own}` : own;
+}
+
+function limitsText(service: string): string {
+  return read(runsStream(service) ? 'libs/slot-processor/src/service-limits.ts' : `services/${service}/src/limits.ts`);
+}
+
 function settingsOf(service: string): readonly Setting[] {
-  const lines = read(`services/${service}/src/config.ts`).matchAll(/^\s+([A-Z][A-Z0-9_]*): ((?:setting|z)\..+),$/gm);
+  const lines = configText(service).matchAll(/^\s+([A-Z][A-Z0-9_]*): ((?:setting|z)\..+),$/gm);
   return [...lines].map(([, name, schema]) => ({ name: name!, default: defaultOf(schema!) }));
 }
 

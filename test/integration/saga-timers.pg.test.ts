@@ -12,7 +12,7 @@ import { until } from '@millrace/testkit';
 import { parseWrite } from '@millrace/wire';
 import { must, type Offset, type ShardId, type Slot } from '@millrace/write';
 import { LOOK_ROWS_MAX } from '../../services/saga-orchestrator/src/limits.ts';
-import { createSagaMetrics } from '../../services/saga-orchestrator/src/metrics.ts';
+import { createSagaMetrics, type Standing } from '../../services/saga-orchestrator/src/metrics.ts';
 import { watchStanding } from '../../services/saga-orchestrator/src/standing.ts';
 import { startTimers, type Timers, type TimersInput } from '../../services/saga-orchestrator/src/timers/timers.ts';
 
@@ -164,7 +164,7 @@ test('a drain waits for no shard that does not answer', async () => {
 
 test('open sagas of own slots are counted by state, with the age of the oldest', async () => {
   await sagas([
-    { slot: 0, saga: 'r1', due: null, started: 7_000 },
+    { slot: 0, saga: 'r1', due: 9_000, started: 7_000 },
     { slot: 1, saga: 'r2', due: null, started: 5_000 },
     { slot: 1, saga: 'u', due: null, state: 'undoing', started: 6_000 },
     { slot: 0, saga: 'over', due: null, state: 'rejected', started: 1_000 },
@@ -172,9 +172,9 @@ test('open sagas of own slots are counted by state, with the age of the oldest',
   ]);
   const stopping = new AbortController();
   const seen = Promise.withResolvers<unknown>();
-  const metrics = { standing: (_: ShardId, now: { open: ReadonlyMap<string, number>; oldestStartedMs: number | undefined }) => seen.resolve({ ...now, open: [...now.open].sort() }), notCounted: (_: ShardId, error: unknown) => seen.reject(error), left: () => undefined };
+  const metrics = { standing: (_: ShardId, now: Standing) => seen.resolve({ ...now, open: Object.fromEntries(now.open) }), notCounted: (_: ShardId, error: unknown) => seen.reject(error), left: () => undefined };
   const watching = watchStanding({ shardIds: () => [a], slotsOn: () => [0, 1] as Slot[], database: () => database, metrics, signal: stopping.signal });
-  expect(await seen.promise).toEqual({ open: [['reserving', 2], ['undoing', 1]], oldestStartedMs: 5_000 });
+  expect(await seen.promise).toEqual({ open: { reserving: { sagas: 2, sinceMs: 5_000 }, undoing: { sagas: 1, sinceMs: 6_000 } }, startedMs: 5_000, dueMs: 9_000 });
   stopping.abort(new Error('the test is over'));
   await watching;
 });

@@ -59,10 +59,14 @@ describe('what committed rows tell', () => {
     expect(await valueOf('millrace_sagas_started_total')).toEqual({});
   });
 
-  test('the oldest open saga ages while nobody counts it', async () => {
+  test('what is open ages while nobody counts it', async () => {
     const { told, valueOf } = metrics();
-    told.standing(shard, { open: new Map([['reserving', 2]]), oldestStartedMs: 4_000 });
+    told.standing(shard, { open: new Map([['reserving', { sagas: 2, sinceMs: 5_000 }]]), startedMs: 4_000, dueMs: 12_000 });
     expect(await valueOf('millrace_saga_oldest_open_seconds')).toEqual({ a: 6 });
+    expect(await valueOf('millrace_saga_longest_in_state_seconds')).toEqual({ 'a reserving': 5, 'a confirming': 0, 'a undoing': 0 });
+    expect(await valueOf('millrace_saga_timer_overdue_seconds')).toEqual({ a: 0 });
+    told.standing(shard, { open: new Map([['reserving', { sagas: 2, sinceMs: 5_000 }]]), startedMs: 4_000, dueMs: 7_000 });
+    expect(await valueOf('millrace_saga_timer_overdue_seconds')).toEqual({ a: 3 });
     expect(await valueOf('millrace_sagas_open')).toEqual({ 'a reserving': 2, 'a confirming': 0, 'a undoing': 0 });
     told.left(shard);
     expect(await valueOf('millrace_saga_oldest_open_seconds')).toEqual({});

@@ -13,10 +13,20 @@ export interface SagaMetrics {
   fired(shard: ShardId, lateMs: readonly number[]): void;
   timersFailed(shard: ShardId, error: unknown, delayMs: number): void;
   /** What stands on the shard, of the slots that this process applies. */
-  standing(shard: ShardId, now: { readonly open: ReadonlyMap<string, number>; readonly oldestStartedMs: number | undefined }): void;
+  standing(shard: ShardId, now: Standing): void;
   notCounted(shard: ShardId, error: unknown): void;
   /** No slot of this process is the shard's any more. */
   left(shard: ShardId): void;
+}
+
+/** Instants in milliseconds since 1970. */
+export interface Standing {
+  /** By state; `sinceMs`: since when the one that is longest in it is. */
+  readonly open: ReadonlyMap<string, { readonly sagas: number; readonly sinceMs: number }>;
+  /** Of the oldest. */
+  readonly startedMs: number | undefined;
+  /** The first timer. */
+  readonly dueMs: number | undefined;
 }
 
 /** From one turn of a stream to the longest deadline that is usual. */
@@ -36,15 +46,36 @@ export function createSagaMetrics({ log, registry, now = Date.now }: { log: Log;
   const late = new Histogram({ name: 'millrace_saga_timeout_late_seconds', help: 'From when a timer was due until it was in the log.', labelNames: ['shard'], buckets: SAGA_BUCKETS_SECONDS, registers });
   const failures = new Counter({ name: 'millrace_saga_timer_failures_total', help: 'Looks for timers that failed and are tried again.', labelNames: ['shard'], registers });
   const open = new Gauge({ name: 'millrace_sagas_open', help: 'Sagas that have not ended, by state.', labelNames: ['shard', 'state'], registers });
-  const oldestStartedMs = new Map<ShardId, number | undefined>();
+  const known = new Map<ShardId, Standing>();
+  const ageSeconds = (sinceMs: number | undefined): number => (sinceMs === undefined ? 0 : Math.max(0, (now() - sinceMs) / 1000));
   new Gauge({
     name: 'millrace_saga_oldest_open_seconds',
-    help: 'Age of the oldest saga that has not ended; 0 where all have. It grows while the shard cannot be asked.',
+    help: 'Age of the oldest saga that has not ended; 0 where all have. It grows while the shard cannot be asked, as do the two below.',
     labelNames: ['shard'],
     registers,
     collect() {
       this.reset();
-      for (const [shard, startedMs] of oldestStartedMs) this.set({ shard }, startedMs === undefined ? 0 : Math.max(0, (now() - startedMs) / 1000));
+      for (const [shard, { startedMs }] of known) this.set({ shard }, ageSeconds(startedMs));
+    },
+  });
+  new Gauge({
+    name: 'millrace_saga_longest_in_state_seconds',
+    help: 'How long a saga that has not ended is in its state, of the one that is longest; 0 where none is.',
+    labelNames: ['shard', 'state'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [shard, standing] of known) for (const state of OPEN_SAGA_STATES) this.set({ shard, state }, ageSeconds(standing.open.get(state)?.sinceMs));
+    },
+  });
+  new Gauge({
+    name: 'millrace_saga_timer_overdue_seconds',
+    help: 'How long a timer is due whose timeout is not applied, of the one that is longest; 0 where none is.',
+    labelNames: ['shard'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [shard, { dueMs }] of known) this.set({ shard }, ageSeconds(dueMs));
     },
   });
   const stageOf = createStages(STAGES_MAX);
@@ -79,14 +110,14 @@ export function createSagaMetrics({ log, registry, now = Date.now }: { log: Log;
       failures.inc({ shard });
       log.warn({ shard, reason: String(error), delayMs }, 'timers of the shard wait; trying again');
     },
-    standing(shard, now) {
-      for (const state of OPEN_SAGA_STATES) open.set({ shard, state }, now.open.get(state) ?? 0);
-      oldestStartedMs.set(shard, now.oldestStartedMs);
+    standing(shard, standing) {
+      for (const state of OPEN_SAGA_STATES) open.set({ shard, state }, standing.open.get(state)?.sagas ?? 0);
+      known.set(shard, standing);
     },
     notCounted: (shard, error) => log.debug({ shard, reason: String(error) }, 'open sagas not counted'),
     left(shard) {
       for (const state of OPEN_SAGA_STATES) open.remove({ shard, state });
-      oldestStartedMs.delete(shard);
+      known.delete(shard);
     },
   };
 }

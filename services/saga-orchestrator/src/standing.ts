@@ -27,8 +27,11 @@ export async function watchStanding({ shardIds, slotsOn, database, metrics, sign
     }
     const startedMs = performance.now();
     const rows = await database(shard).query<OpenCount>(countOpen(slots));
-    const oldest = rows.map(({ oldest_ms: oldestMs }) => Number(oldestMs));
-    metrics.standing(shard, { open: new Map(rows.map(({ state, sagas }) => [state, Number(sagas)])), oldestStartedMs: oldest.length === 0 ? undefined : Math.min(...oldest) });
+    metrics.standing(shard, {
+      open: new Map(rows.map(({ state, sagas, since_ms: sinceMs }) => [state, { sagas: Number(sagas), sinceMs: Number(sinceMs) }])),
+      startedMs: least(rows.map(({ oldest_ms: oldestMs }) => oldestMs)),
+      dueMs: least(rows.map(({ due_ms: dueMs }) => dueMs)),
+    });
     told.add(shard);
     const restMs = (performance.now() - startedMs) * COUNT_SHARE - COUNT_EVERY_MS;
     if (restMs > 0) await sleep(restMs, signal);
@@ -45,4 +48,9 @@ export async function watchStanding({ shardIds, slotsOn, database, metrics, sign
     }
     await sleep(COUNT_EVERY_MS, signal).catch(() => undefined);
   }
+}
+
+function least(values: readonly (bigint | null)[]): number | undefined {
+  const known = values.filter((value) => value !== null).map(Number);
+  return known.length === 0 ? undefined : Math.min(...known);
 }
