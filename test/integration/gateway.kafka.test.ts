@@ -368,6 +368,10 @@ describe('bad input', () => {
     ['a receipt that is none', () => ask('/v1/writes/abc'), 400, 'invalid_receipt'],
     ['an `after` that is none', () => ask('/v1/accounts/a?after=abc'), 400, 'invalid_receipt'],
     ['two `after`', () => ask('/v1/accounts/a?after=a&after=b'), 400, 'invalid_parameter'],
+    ['a return without lines', () => post('/v1/orders/o/returns', { lines: [] }), 400, 'invalid_body'],
+    ['a transfer to itself', () => post('/v1/transfers', { transfer: 't', from: 'a', to: 'a', amount: '1.00', currency: 'GBP' }), 400, 'invalid_body'],
+    ['a transfer that is deleted', () => ask('/v1/transfers/t', { method: 'DELETE' }), 405, 'method_not_allowed'],
+    ['a transfer that is not there', () => ask('/v1/transfers/nothing'), 404, 'not_found'],
     ['a payment without its account', () => ask('/v1/payments/p'), 400, 'invalid_parameter'],
     ['a read with a bad id', () => ask('/v1/accounts/a%2Fb'), 400, 'invalid_parameter'],
     ['a read that cannot be decoded', () => ask('/v1/accounts/%zz'), 400, 'invalid_parameter'],
@@ -454,11 +458,13 @@ describe('many writes in one body', () => {
       '{"type":"stock.receive","idempotency_key":"k","data":{"sku":"s","quantity":1},"more":1}',
       '{"type":"stock.receive","idempotency_key":"k","data":{"sku":"s","quantity":1,"__proto__":{}}}',
       '{"type":"parked.release","idempotency_key":"k","data":{"action":"skip"}}',
+      '{"type":"account.confirm","idempotency_key":"k","data":{"account":"a","saga":"demo/o/order","attempt":0}}',
+      '{"type":"saga.cancel","idempotency_key":"k","data":{"saga":"order","by":"operator"}}',
       `{"type":"stock.receive","idempotency_key":"k","data":${'['.repeat(1000)}}`,
       `{"x":"${'x'.repeat(limits.lineBytesMax)}"}`,
     ]);
     expect(answers.map(({ error }) => error?.code)).toEqual([
-      'malformed_json', 'invalid_body', 'invalid_body', 'idempotency_key_required', 'invalid_body', 'invalid_body', 'invalid_body', 'invalid_body', 'body_too_large',
+      'malformed_json', 'invalid_body', 'invalid_body', 'idempotency_key_required', 'invalid_body', 'invalid_body', 'invalid_body', 'invalid_body', 'invalid_body', 'invalid_body', 'body_too_large',
     ]);
     expect(await stored()).toBe(before);
   });

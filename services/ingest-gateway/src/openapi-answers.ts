@@ -29,6 +29,33 @@ const history = {
 };
 const receipt = { type: 'string', minLength: 42, maxLength: 42, description: 'Proves the write, and is the token for `after`.' };
 
+const orderExample = {
+  order: 'ord-1',
+  account: 'acc-1',
+  state: 'confirmed',
+  currency: 'GBP',
+  total: '15.30',
+  lines: [{ sku: '85123A', quantity: 6, unit_price: '2.55' }],
+  history: [
+    { state: 'placed', at: '2026-03-01T12:00:00.000Z' },
+    { state: 'reserved', at: '2026-03-01T12:00:00.041Z' },
+    { state: 'confirmed', at: '2026-03-01T12:00:00.083Z' },
+  ],
+  returns: [{ return: 'ret-1', state: 'placed', refund: '5.10', lines: [{ sku: '85123A', quantity: 2 }], history: [{ state: 'placed', at: '2026-03-04T09:30:00.000Z' }] }],
+};
+const rejectedExample = {
+  ...orderExample,
+  state: 'rejected',
+  reason: 'insufficient_stock',
+  detail: { sku: '85123A', on_hand: '2', short: '4' },
+  history: [
+    { state: 'placed', at: '2026-03-01T12:00:00.000Z' },
+    { state: 'undoing', at: '2026-03-01T12:00:00.038Z' },
+    { state: 'rejected', at: '2026-03-01T12:00:00.079Z' },
+  ],
+  returns: [],
+};
+
 export function answerSchemas(): { readonly [name: string]: JsonSchema } {
   return {
     Accepted: object({ receipt, status: { const: 'accepted' } }),
@@ -89,6 +116,7 @@ export function answerSchemas(): { readonly [name: string]: JsonSchema } {
         returns_left_out: { ...count, minimum: 1, description: 'How many earlier returns are not shown; absent where all are.' },
       },
       ['order', 'account', 'state', 'currency', 'total', 'lines', 'history', 'returns'],
+      [orderExample, rejectedExample],
     ),
     Return: object(
       {
@@ -110,8 +138,8 @@ export function answerSchemas(): { readonly [name: string]: JsonSchema } {
   };
 }
 
-function object(properties: { readonly [name: string]: unknown }, required = Object.keys(properties)): JsonSchema {
-  return { type: 'object', required, properties };
+function object(properties: { readonly [name: string]: unknown }, required = Object.keys(properties), examples: readonly unknown[] = []): JsonSchema {
+  return { type: 'object', required, properties, ...(examples.length === 0 ? {} : { examples }) };
 }
 
 function codes(): string {
