@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { commandTo, commandTypes, DEADLINE_SECONDS_MAX, parseSagaId, replyTo, sagaId, type Message, type Participant, type SagaRef } from '@millrace/domain';
+import { commandTo, commandTypes, DEADLINE_SECONDS_MAX, parseSagaId, replyTo, sagaId, type Message, type Participant, type Phase, type SagaRef } from '@millrace/domain';
 import { ID_LENGTH_MAX, type RoutingKey } from '@millrace/write';
 import fc from 'fast-check';
 import { sagaDefinitions, sagaRecordTypes } from './records.ts';
@@ -29,7 +29,34 @@ const returnOf = (id: string, ...lines: readonly (readonly [sku: string, quantit
   order: { account: 'acc-1', currency: 'GBP', lines: LINES },
 });
 
+interface Asked {
+  readonly ref: SagaRef;
+  readonly participant: Participant;
+  readonly phase: Phase;
+  readonly attempt: number;
+}
+
+function commandOf({ ref, participant, phase, attempt }: Asked): Message {
+  return commandTo(ref, participant, { phase, attempt, terms: {} });
+}
+
+function replyMessageOf({ ref, participant, phase, attempt }: Asked): Message {
+  return replyTo(ref, participant, { phase, attempt, outcome: { done: true } });
+}
+
 const commands = (messages: readonly Message[] = []) => messages.map(({ key, type, data }) => [key, type, data]);
+
+function withOpenOrder(): Desk {
+  const desk = createDesk();
+  desk.record('order.start', ORDER);
+  return desk;
+}
+
+function withCancelledOrder(): Desk {
+  const desk = withOpenOrder();
+  desk.answerAll(desk.record('saga.cancel', { saga: 'order', by: 'client' }));
+  return desk;
+}
 
 function withOrder(): Desk {
   const desk = createDesk();
@@ -188,8 +215,8 @@ describe('events', () => {
 describe('returns', () => {
   test.each([
     ['that never began', createDesk],
-    ['that is still open', () => (({ desk }) => (desk.record('order.start', ORDER), desk))({ desk: createDesk() })],
-    ['that was cancelled', () => (({ desk }) => (desk.record('order.start', ORDER), desk.answerAll(desk.record('saga.cancel', { saga: 'order', by: 'client' })), desk))({ desk: createDesk() })],
+    ['that is still open', withOpenOrder],
+    ['that was cancelled', withCancelledOrder],
   ])('of an order %s is refused', (_, make) => {
     expect(make().record('return.start', returnOf('r1', ['a', 1]))).toEqual({ outcome: 'refused', code: 'not_confirmed' });
   });
@@ -307,7 +334,8 @@ describe('names and keys', () => {
   });
 
   const id = fc.constantFrom('order', 'hold', 'a', 'a#1', 'account', 'return', 'r1', 'from');
-  const reference = fc.record({ key: id.map((name) => `demo/${name}` as RoutingKey), saga: fc.oneof(fc.constantFrom('order', 'transfer'), id.map((name) => `return/${name}`)) });
+  const tenant = fc.constantFrom('demo', 'order', 'return', 'transfer', 'from');
+  const reference = fc.record({ key: fc.tuple(tenant, id).map((names) => names.join('/') as RoutingKey), saga: fc.oneof(fc.constantFrom('order', 'transfer'), id.map((name) => `return/${name}`)) });
   const asked = fc.record({ ref: reference, participant: fc.record({ kind: fc.constantFrom('account' as const, 'stock' as const), id }), phase: fc.constantFrom('hold' as const, 'confirm' as const, 'release' as const), attempt: fc.nat(2) });
 
   test('S1: two messages have one idempotency key in one place only where they say the same', () => {
@@ -323,8 +351,10 @@ describe('names and keys', () => {
     );
   });
 
-  const commandOf = ({ ref: from, participant, phase, attempt }: typeof asked extends fc.Arbitrary<infer T> ? T : never) => commandTo(from, participant, { phase, attempt, terms: {} });
-  const replyMessageOf = ({ ref: from, participant, phase, attempt }: typeof asked extends fc.Arbitrary<infer T> ? T : never) => replyTo(from, participant, { phase, attempt, outcome: { done: true } });
+  test('S1: in one slot a command and a reply never have one key, although a digest does not tell the streams apart', () => {
+    const digest = ({ key, idempotencyKey }: Message) => `${key} ${idempotencyKey}`;
+    fc.assert(fc.property(asked, asked, (one, other) => expect(digest(commandOf(one))).not.toBe(digest(replyMessageOf(other)))), { numRuns: 2_000 });
+  });
 
   test('the id of a saga gives the saga again', () => {
     fc.assert(fc.property(reference, (from) => expect(parseSagaId(sagaId(from))).toEqual(from)));

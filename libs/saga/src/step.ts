@@ -71,7 +71,8 @@ export function step(saga: Saga, event: SagaEvent, atMs: number): Step {
 function onReply(saga: Saga, reply: SagaEvent & { readonly type: 'reply' }, atMs: number): Step {
   if (!isOpen(saga) || reply.phase !== PHASES[saga.state]) return LATE;
   const index = saga.parts.findIndex(({ kind, id }) => kind === reply.kind && id === reply.id);
-  if (!saga.waiting.includes(index)) return LATE;
+  const waiting = saga.waiting.filter((i) => i !== index);
+  if (waiting.length === saga.waiting.length) return LATE;
   if (!reply.done) {
     const { code, detail } = reply;
     // Only a hold can be refused. A saga in any other state goes on as it must.
@@ -80,7 +81,6 @@ function onReply(saga: Saga, reply: SagaEvent & { readonly type: 'reply' }, atMs
     const asked = saga.parts.map((_, i) => i).filter((i) => i !== index || saga.attempt > 0);
     return undo(saga, { waiting: asked, ends: 'rejected', cause: detail === undefined ? { code } : { code, detail } }, atMs);
   }
-  const waiting = saga.waiting.filter((i) => i !== index);
   if (waiting.length > 0) return { is: 'moved', next: { ...saga, waiting }, send: [] };
   return allAnswered(saga, atMs);
 }
