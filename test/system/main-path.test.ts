@@ -58,15 +58,10 @@ describe('a write', () => {
     expect(payment.body).toMatchObject({ authorized: '60.00', captured: '25.00', refunded: '5.00', currency: 'GBP' });
   });
 
-  test('of stock and orders is readable in full', async () => {
+  test('of stock is readable in full', async () => {
     const received = await post('/v1/stock/SKU-1/receipts', { quantity: 7 });
     expect(received.body).toMatchObject({ status: 'applied' });
-    expect((await cluster.call('GET', '/v1/stock/SKU-1')).body).toMatchObject({ sku: 'SKU-1' });
-    const lines = [{ sku: 'SKU-1', quantity: 2, unit_price: '1.50' }];
-    await post('/v1/orders', { order: 'o1', account: 'rich', currency: 'GBP', lines });
-    expect((await cluster.call('GET', '/v1/orders/o1')).body).toMatchObject({ order: 'o1', account: 'rich', state: 'placed', total: '3.00', currency: 'GBP', lines });
-    await post('/v1/orders/o1/cancel', {});
-    expect((await cluster.call('GET', '/v1/orders/o1')).body).toMatchObject({ state: 'cancelled' });
+    expect((await cluster.call('GET', '/v1/stock/SKU-1')).body).toMatchObject({ sku: 'SKU-1', on_hand: 7, reserved: 0 });
   });
 
   test('sent twice with one idempotency key has one effect and one outcome', async () => {
@@ -81,21 +76,86 @@ describe('a write', () => {
   });
 });
 
+describe('an order across shards', () => {
+  const read = async (path: string): Promise<Record<string, unknown>> => (await cluster.call('GET', path)).body;
+  const order = (id: string, lines: readonly object[]) => post('/v1/orders', { order: id, account: 'buyer', currency: 'GBP', lines }, { wait: 30 });
+  const line = (sku: string, quantity: number) => ({ sku, quantity, unit_price: '1.50' });
+
+  test('charges its account and takes its stock, wherever they are', async () => {
+    await post('/v1/accounts', { account: 'buyer', currency: 'GBP' });
+    await post('/v1/accounts/buyer/deposits', { amount: '20.00', currency: 'GBP' });
+    await post('/v1/stock/cup/receipts', { quantity: 7 });
+    await post('/v1/stock/pot/receipts', { quantity: 1 });
+    expect((await order('o1', [line('cup', 2), line('pot', 1)])).body).toMatchObject({ status: 'applied', outcome: { state: 'confirmed' } });
+    expect(await read('/v1/orders/o1')).toMatchObject({ order: 'o1', account: 'buyer', state: 'confirmed', total: '4.50', currency: 'GBP' });
+    expect(await read('/v1/accounts/buyer')).toMatchObject({ balance: '15.50', held: '0.00' });
+    expect(await read('/v1/stock/cup')).toMatchObject({ on_hand: 5, reserved: 0 });
+  });
+
+  test('that cannot have all is undone, tells why, and leaves nothing held', async () => {
+    const refused = await order('o2', [line('cup', 2), line('pot', 1)]);
+    expect(refused.body).toMatchObject({ outcome: { state: 'rejected', reason: 'insufficient_stock', detail: { sku: 'pot', on_hand: '0', short: '1' } } });
+    expect(await read('/v1/accounts/buyer')).toMatchObject({ balance: '15.50', held: '0.00' });
+    expect(await read('/v1/stock/cup')).toMatchObject({ on_hand: 5, reserved: 0 });
+  });
+
+  test('once confirmed is returned in parts, never more than was bought, and no longer cancelled', async () => {
+    expect((await post('/v1/orders/o1/cancel', {})).body).toMatchObject({ status: 'refused', code: 'too_late' });
+    const part = { lines: [{ sku: 'cup', quantity: 1 }] };
+    expect((await post('/v1/orders/o1/returns', part)).body).toMatchObject({ outcome: { state: 'confirmed' } });
+    expect((await post('/v1/orders/o1/returns', { lines: [{ sku: 'cup', quantity: 2 }] })).body).toMatchObject({ status: 'refused', code: 'exceeds_bought' });
+    expect(await read('/v1/accounts/buyer')).toMatchObject({ balance: '17.00', held: '0.00' });
+    expect(await read('/v1/stock/cup')).toMatchObject({ on_hand: 6 });
+  });
+
+  test('has a sibling, the transfer, which moves money from account to account or not at all', async () => {
+    await post('/v1/accounts', { account: 'friend', currency: 'GBP' });
+    const transfer = (id: string, amount: string) => post('/v1/transfers', { transfer: id, from: 'buyer', to: 'friend', amount, currency: 'GBP' });
+    expect((await transfer('t1', '7.00')).body).toMatchObject({ outcome: { state: 'confirmed' } });
+    expect((await transfer('t2', '10.01')).body).toMatchObject({ outcome: { state: 'rejected', reason: 'insufficient_funds' } });
+    expect(await read('/v1/accounts/buyer')).toMatchObject({ balance: '10.00', held: '0.00' });
+    expect(await read('/v1/accounts/friend')).toMatchObject({ balance: '7.00' });
+  });
+});
+
+/** True of the facts of a transition by which a saga ends. */
+function isEnd(detail: unknown): detail is { readonly saga: string } {
+  const { saga, state } = (detail ?? {}) as { saga?: unknown; state?: unknown };
+  return saga !== undefined && ['confirmed', 'rejected', 'cancelled'].includes(String(state));
+}
+
+/** Of orders, returns and transfers, on all shards. */
+async function openSagas(): Promise<number> {
+  const counts = await Promise.all(
+    ['a', 'b'].map((id) => cluster.shard(id).query<{ open: number }>({ text: "select count(*)::int as open from saga where state in ('reserving', 'confirming', 'undoing')" })),
+  );
+  return counts.flat().reduce((sum, { open }) => sum + open, 0);
+}
+
 describe('the whole cluster', () => {
   test('applies a realistic load exactly once, and every receipt is in the ledger', async () => {
     const report = await cluster.drive({ seed: 'system', writes: 4_000 });
-    expect(report).toMatchObject({ ending: { is: 'complete' }, acked: 4_000, failed: 0, unsettled: 0 });
+    expect(report).toMatchObject({ ending: { is: 'complete' }, acked: 4_000, failed: 0, unsettled: 0, unexpectedEnds: {} });
+    expect(report.endsSeen).toBeGreaterThan(0);
+    // The verdict waits for what lags, and then for nothing more than that: an order ends some records later.
+    await cluster.verify();
+    await until('every saga has ended', async () => (await openSagas()) === 0);
     const verdict = await cluster.verify(report.receipts);
     expect(verdict.differences).toEqual([]);
     expect(verdict).toMatchObject({ clean: true, acked: 4_000 });
     expect(verdict.refused).toBeGreaterThan(0);
+    for (const { open } of [verdict.orders, verdict.returns, verdict.transfers]) expect(open).toBe(0);
+    for (const end of ['confirmed', 'rejected', 'cancelled'] as const) expect(verdict.orders[end]).toBeGreaterThan(0);
+    expect(verdict).toMatchObject({ heldForOpen: 0, messagesUnderWay: 0 });
   });
 
-  test('publishes one outcome event for every applied or refused write', async () => {
+  test('publishes one outcome event for every applied or refused write, and tells how every saga ended', async () => {
     const verdict = await cluster.verify();
     const wanted = verdict.applied + verdict.refused + verdict.mismatches;
+    const sagas = [verdict.orders, verdict.returns, verdict.transfers].reduce((sum, { confirmed, rejected, cancelled }) => sum + confirmed + rejected + cancelled, 0);
     const events = await until('every event is out', async () => {
       const seen = new Set<string>();
+      const ends = new Set<string>();
       await readTopic({
         kafka: cluster.kafka,
         topic: 'outcomes',
@@ -103,12 +163,14 @@ describe('the whole cluster', () => {
         onRecords(_slot, records) {
           for (const { value } of records) {
             const event = parseOutcome(value!);
-            seen.add(`${event.stream}/${event.slot}/${event.offset}/${event.outcome}`);
+            if (event.stream === 'writes') seen.add(`${event.slot}/${event.offset}/${event.outcome}`);
+            else if (isEnd(event.detail)) ends.add(`${event.key}/${event.detail.saga}`);
           }
         },
       });
-      return seen.size >= wanted ? seen : undefined;
+      return seen.size >= wanted && ends.size >= sagas ? { seen, ends } : undefined;
     });
-    expect(events.size).toBe(wanted);
+    expect(events.seen.size).toBe(wanted);
+    expect(events.ends.size).toBe(sagas);
   });
 });
