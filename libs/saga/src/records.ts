@@ -110,7 +110,7 @@ function givenBack(rows: Rows, ref: SagaRef, { state, kind, claim }: Saga) {
   assert(base !== undefined, 'who claims leans on another saga');
   const baseRef = { key: ref.key, saga: base.name };
   const from = readSaga(rows, baseRef);
-  assert(from?.state === 'confirmed', 'what was claimed from is confirmed for good');
+  assert(from?.state === 'confirmed', 'S4: what was claimed from is confirmed for good');
   return [put(sagaTable, rowOf(baseRef, base.giveBack(from, claim)))];
 }
 

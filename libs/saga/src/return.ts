@@ -8,7 +8,7 @@
  *   compensate given back with the end    account.release          stock.release          always succeeds, also before the hold
  */
 import { because, DEADLINE_SECONDS, RETURN_START, type Refusal } from '@millrace/domain';
-import { formatAmount, must, parseAmount } from '@millrace/write';
+import { assert, formatAmount, must, parseAmount } from '@millrace/write';
 import { z } from 'zod';
 import type { SagaDefinition } from './definition.ts';
 import type { Confirmed, LineClaim } from './saga.ts';
@@ -78,7 +78,11 @@ function claimOf({ order: { lines } }: Return, { returned = [] }: Confirmed, wan
 
 function changed(returned: readonly number[], claim: readonly LineClaim[], sign: 1 | -1): readonly number[] {
   const units = [...returned];
-  for (const { line, quantity } of claim) units[line] = (units[line] ?? 0) + sign * quantity;
+  for (const { line, quantity } of claim) {
+    const changedTo = (units[line] ?? 0) + sign * quantity;
+    assert(changedTo >= 0, 'S4: no more is given back than was claimed');
+    units[line] = changedTo;
+  }
   return units;
 }
 

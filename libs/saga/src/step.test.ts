@@ -223,6 +223,10 @@ describe('a retry', () => {
   });
 });
 
+test('S5: a saga without participants would never end, and does not begin', () => {
+  expect(() => reserving([])).toThrow('S5');
+});
+
 test('a claim stays with its saga to the end', () => {
   const claim = [{ line: 0, quantity: 2 }];
   const { next } = begin({ kind: 'return', parts: PARTS, dueMs: DUE_MS, claim }, START_MS);

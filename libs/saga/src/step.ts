@@ -3,9 +3,12 @@
  *
  * S1 every message moves a saga at most once: a reply counts where its part still waits in this state, and nowhere else.
  * S3 a reply that comes after the timeout is an event like any other: it finds its part asked to release already.
+ * S4 the last hold is the pivot: before it nothing is confirmed, after it nothing is released.
+ * S5 who is open waits for somebody who answers always, or has a deadline: so every saga ends.
  */
 import type { ParticipantKind, Phase, Refusal } from '@millrace/domain';
-import { isOpen, nameOfPart, type OpenSaga, type Part, type Reserving, type Saga } from './saga.ts';
+import { assert } from '@millrace/write';
+import { isOpen, nameOfPart, type OpenSaga, type Part, type Reserving, type Saga, type Undoing } from './saga.ts';
 
 export type SagaEvent =
   | ({ readonly type: 'reply'; readonly kind: ParticipantKind; readonly id: string; readonly phase: Phase } & ReplyAnswer)
@@ -46,7 +49,7 @@ export function begin({ kind, parts, dueMs, claim }: Beginning, atMs: number): {
     state: 'reserving',
     kind,
     parts,
-    waiting: parts.map((_, index) => index),
+    waiting: everyone({ parts }),
     dueMs,
     attempt: 0,
     history: [{ state: 'reserving', at_ms: atMs }],
@@ -69,6 +72,7 @@ export function step(saga: Saga, event: SagaEvent, atMs: number): Step {
 }
 
 function onReply(saga: Saga, reply: SagaEvent & { readonly type: 'reply' }, atMs: number): Step {
+  // S1, S3
   if (!isOpen(saga) || reply.phase !== PHASES[saga.state]) return LATE;
   const index = saga.parts.findIndex(({ kind, id }) => kind === reply.kind && id === reply.id);
   const waiting = saga.waiting.filter((i) => i !== index);
@@ -78,7 +82,7 @@ function onReply(saga: Saga, reply: SagaEvent & { readonly type: 'reply' }, atMs
     // Only a hold can be refused. A saga in any other state goes on as it must.
     if (saga.state !== 'reserving') return LATE;
     // A hold that was sent again may still be made by a participant that has refused the first.
-    const asked = saga.parts.map((_, i) => i).filter((i) => i !== index || saga.attempt > 0);
+    const asked = everyone(saga).filter((i) => i !== index || saga.attempt > 0);
     return undo(saga, { waiting: asked, ends: 'rejected', cause: detail === undefined ? { code } : { code, detail } }, atMs);
   }
   if (waiting.length > 0) return { is: 'moved', next: { ...saga, waiting }, send: [] };
@@ -87,39 +91,46 @@ function onReply(saga: Saga, reply: SagaEvent & { readonly type: 'reply' }, atMs
 
 /** The pivot, and the ends. */
 function allAnswered(saga: OpenSaga, atMs: number): Step {
-  const { kind, parts, attempt, history, claim } = saga;
-  const common = { kind, parts, attempt, ...(claim === undefined ? {} : { claim }) };
-  const stages = (state: Saga['state']) => [...history, { state, at_ms: atMs }];
   switch (saga.state) {
     case 'reserving': {
-      const next = { ...common, state: 'confirming', waiting: parts.map((_, i) => i), history: stages('confirming') } as const;
+      const next = { ...into(saga, 'confirming', atMs), waiting: everyone(saga) };
       return { is: 'moved', next, send: ordersTo(next) };
     }
     case 'confirming':
-      return { is: 'moved', next: { ...common, state: 'confirmed', history: stages('confirmed') }, send: [] };
+      return { is: 'moved', next: into(saga, 'confirmed', atMs), send: [] };
     case 'undoing':
-      return { is: 'moved', next: { ...common, state: saga.ends, cause: saga.cause, history: stages(saga.ends) }, send: [] };
+      return { is: 'moved', next: { ...into(saga, saga.ends, atMs), cause: saga.cause }, send: [] };
   }
 }
 
-function undo(saga: Reserving, how: { readonly waiting: readonly number[]; readonly ends: 'rejected' | 'cancelled'; readonly cause: Refusal }, atMs: number): Step {
-  const { kind, parts, attempt, history, claim } = saga;
-  const next = { kind, parts, attempt, ...(claim === undefined ? {} : { claim }), ...how, state: 'undoing', history: [...history, { state: 'undoing', at_ms: atMs }] } as const;
+/** `waiting`: who holds, or may hold. */
+function undo(saga: Reserving, how: Pick<Undoing, 'waiting' | 'ends' | 'cause'>, atMs: number): Step {
+  const next: Undoing = { ...into(saga, 'undoing', atMs), ...how };
   return how.waiting.length === 0 ? allAnswered(next, atMs) : { is: 'moved', next, send: ordersTo(next) };
 }
 
+/** What a saga keeps in whatever state, with the state that it comes to. */
+function into<S extends Saga['state']>({ kind, parts, attempt, history, claim }: OpenSaga, state: S, atMs: number) {
+  return { state, kind, parts, attempt, history: [...history, { state, at_ms: atMs }], ...(claim === undefined ? {} : { claim }) };
+}
+
+function everyone({ parts }: Pick<Saga, 'parts'>): readonly number[] {
+  return parts.map((_, index) => index);
+}
+
 function onTimeout(saga: Saga, dueMs: number, atMs: number): Step {
+  // S3: behind the last reply it comes too late.
   if (saga.state !== 'reserving' || saga.dueMs !== dueMs) return LATE;
   const open = partsOf(saga).map(nameOfPart);
   const named = open.slice(0, NAMED_MAX).join(', ') + (open.length > NAMED_MAX ? ` and ${open.length - NAMED_MAX} more` : '');
   const cause: Refusal = { code: 'deadline_passed', detail: { waited_for: named } };
-  return undo(saga, { waiting: saga.parts.map((_, i) => i), ends: 'rejected', cause }, atMs);
+  return undo(saga, { waiting: everyone(saga), ends: 'rejected', cause }, atMs);
 }
 
 function onCancel(saga: Saga, by: 'client' | 'operator', atMs: number): Step {
   switch (saga.state) {
     case 'reserving':
-      return undo(saga, { waiting: saga.parts.map((_, i) => i), ends: 'cancelled', cause: { code: by === 'client' ? 'cancelled_by_client' : 'cancelled_by_operator' } }, atMs);
+      return undo(saga, { waiting: everyone(saga), ends: 'cancelled', cause: { code: by === 'client' ? 'cancelled_by_client' : 'cancelled_by_operator' } }, atMs);
     case 'undoing':
       return { is: 'refused', code: saga.ends === 'cancelled' ? 'already_cancelled' : 'already_rejected' };
     case 'confirming':
@@ -146,5 +157,6 @@ export function partsOf({ parts, waiting }: OpenSaga): readonly Part[] {
 }
 
 function ordersTo(saga: OpenSaga): readonly Order[] {
+  assert(saga.waiting.length > 0, 'S5: who is open waits for somebody');
   return partsOf(saga).map((part) => ({ part, phase: PHASES[saga.state] }));
 }

@@ -77,12 +77,12 @@ function settleCommand<R extends Row, C extends CommandData, H extends C>(type: 
     apply(rows, at, data) {
       const kept = rows.get(hold, holdKey(type.kind, at, data));
       if (kept === undefined) {
-        assert(phase === 'release', 'a saga confirms only what is held');
+        assert(phase === 'release', 'S4: a saga confirms only what is held');
         return answering(type, data, phase, [put(hold, tombstone(type.kind, at, data))]);
       }
       if (kept.state === settled) return answering(type, data, phase, []);
-      assert(kept.state === 'held', `what is ${kept.state} cannot be ${settled}`);
-      const row = must(rows.get(type.table, [at.key]), 'what is held is there');
+      assert(kept.state === 'held', `S4: what is ${kept.state} cannot be ${settled}`);
+      const row = must(rows.get(type.table, [at.key]), 'S4: what is held is there');
       const changed = type.withPool(row, poolAfter(type.poolOf(row), kept));
       return answering(type, data, phase, [put(type.table, changed), put(hold, { ...kept, state: settled })]);
     },

@@ -46,7 +46,6 @@ describe.each(KINDS)('S4: sagas that share one pool of %s', (kind) => {
         expectConserved(book, kind, received);
         expect(poolOf(book, kind)).toMatchObject({ kept: 0n, incoming: 0n });
       }),
-      { numRuns: 300 },
     );
   });
 

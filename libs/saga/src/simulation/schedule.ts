@@ -138,7 +138,7 @@ function trouble(run: Run): void {
     }
   }
   if (world.zombies.length > 0 && random.oneIn(troubles.zombie) && publishNext(world, random.pick(world.zombies), false)) world.happens('a zombie publishes');
-  if (random.oneIn(troubles.skip)) turns.skip(random.pick(world.slots));
+  if (random.oneIn(troubles.skip)) turns.skip(random.pick(world.slots), random.pick(STREAMS));
   if (random.oneIn(troubles.retry)) operate(run, 'retry');
   if (random.oneIn(troubles.cancel)) operate(run, 'cancel');
   if (world.down === undefined && random.oneIn(troubles.down)) {

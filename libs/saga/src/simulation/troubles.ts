@@ -12,7 +12,7 @@ export interface Troubles {
   readonly move: number;
   /** A process that lost its slot publishes what it has in memory. */
   readonly zombie: number;
-  /** An operator skips a command that cannot be applied. */
+  /** An operator skips a command, or a reply, that cannot be applied. */
   readonly skip: number;
   readonly retry: number;
   readonly cancel: number;
@@ -37,7 +37,7 @@ export function drawTroubles(random: Random): Troubles {
     crash: random.pick(FEW),
     move: random.pick(FEW),
     zombie: random.pick([0, 8, 20] as const),
-    skip: random.pick([0, 0, 0, 15] as const),
+    skip: random.pick([0, 0, 0, 5] as const),
     retry: random.pick([0, 0, 0, 8, 25] as const),
     cancel: random.pick([0, 0, 0, 30] as const),
     down: random.pick([0, 0, 0, 30] as const),

@@ -1,5 +1,5 @@
 /** A turn: the next records of a slot's stream, folded into its rows and its journal. Crashes come between turns. */
-import { commandTypes, saga as sagaTable, writeTypes, type At, type Change, type Decision, type Message, type Rows, type SagaRow, type Table } from '@millrace/domain';
+import { commandTypes, saga as sagaTable, SAGA_REPLY, writeTypes, type At, type Change, type Decision, type Message, type Rows, type SagaRow, type Table } from '@millrace/domain';
 import { AssertionFailed, digestOf, must, tenantOf, type Offset, type Stream } from '@millrace/write';
 import { sagaRecordTypes } from '../records.ts';
 import type { Breakage, Fold } from './broken.ts';
@@ -11,8 +11,8 @@ const NOTHING: readonly Message[] = [];
 export interface Turns {
   /** Applies the next record; false where there is none, or the shard is down. */
   next(slot: Slot, stream: Stream): boolean;
-  /** An operator skips the next record, which cannot be applied: it is refused, and answers nobody. */
-  skip(slot: Slot): boolean;
+  /** An operator skips the next command, or reply, which cannot be applied: it is refused, and moves and answers nobody. */
+  skip(slot: Slot, stream: Stream): void;
 }
 
 export function createTurns(world: World, invariants: Invariants, breakage: Breakage): Turns {
@@ -58,16 +58,15 @@ export function createTurns(world: World, invariants: Invariants, breakage: Brea
 
   return {
     next,
-    skip(slot) {
-      const record = slot.logs.writes[slot.positions.writes];
-      if (record === undefined || !commandTypes.has(record.type) || slot.owner === world.down) return false;
+    skip(slot, stream) {
+      const record = slot.logs[stream][slot.positions[stream]];
+      if (record === undefined || !(commandTypes.has(record.type) || record.type === SAGA_REPLY) || slot.owner === world.down) return;
       const digest = digestOf(record.key, record.idempotencyKey);
-      if (slot.seen.has(digest)) return false;
+      if (slot.seen.has(digest)) return;
       slot.seen.set(digest, record.data);
-      slot.journal.writes[slot.positions.writes++] = NOTHING;
+      slot.journal[stream][slot.positions[stream]++] = NOTHING;
       world.skipped += 1;
       world.happens(`an operator skips ${record.type}`);
-      return true;
     },
   };
 }

@@ -76,7 +76,7 @@ export interface World {
   readonly fired: readonly Set<string>[];
   /** The shard whose slots apply nothing. */
   down: number | undefined;
-  /** Commands that an operator skipped. */
+  /** Commands and replies that an operator skipped. */
   skipped: number;
   /** Where a client found the slot of a key, in every schedule. */
   slotOf(key: string): Slot;
