@@ -151,7 +151,7 @@ describe('the list', () => {
   test('leaves out what has ended, unless it is asked for, and keeps to kind and age', async () => {
     const ended = await store(idOn(a, 'ended'), moved(reserving(1_000), { type: 'cancel', by: 'client' }, ...parts('acc', 'sku').map(({ kind, id }) => ({ type: 'reply', kind, id, phase: 'release', done: true }) as const)));
     const old = await store(idOn(a, 'old'), reserving(2_000));
-    const returned = await store(idOn(b, 'ret'), { ...reserving(3_000), kind: 'return' } as Saga, { name: 'return/r7' });
+    const returned = await store(idOn(b, 'ret'), { ...reserving(3_000), kind: 'return' }, { name: 'return/r7' });
     const young = await store(idOn(b, 'young'), reserving(Date.now()));
     expect(idsOf(await ask('/v1/sagas'))).toEqual([old, returned, young]);
     expect(idsOf(await ask('/v1/sagas?state=cancelled'))).toEqual([ended]);

@@ -61,6 +61,14 @@ async function write(path: string, body: unknown): Promise<Record<string, unknow
   return (await response.json()) as Record<string, unknown>;
 }
 
+/** A record that can never apply. */
+async function poison(topic: 'writes' | 'sagas', id: string): Promise<void> {
+  const kafka = createKafka({ brokers: [...cluster.file.kafka], clientId: 'test', log });
+  const lanes = await createLanes({ kafka, topic, log, limits: { recordsPerRequestMax: 1, queuedRecordsMax: 1, queuedBytesMax: 1024 * 1024, requestTimeoutMs: 10_000 } });
+  await lanes.send({ slot: slotOf(key(id), SLOTS), key: key(id), value: 'poison' });
+  await lanes.close();
+}
+
 /** Acked; nobody waits for what becomes of it. */
 async function order(name: string, sku: string, deadlineSeconds: number): Promise<string> {
   const id = idOn('a', name);
@@ -157,9 +165,7 @@ test('an order whose stock is on a shard that is down is shown with it, times ou
 
 test('an order whose sku is parked is shown with it; it is sent again, cancelled, and ends once the key is released', async () => {
   const sku = skuA();
-  const lanes = await createLanes({ kafka: createKafka({ brokers: [...cluster.file.kafka], clientId: 'test', log }), topic: 'writes', log, limits: { recordsPerRequestMax: 1, queuedRecordsMax: 1, queuedBytesMax: 1024 * 1024, requestTimeoutMs: 10_000 } });
-  await lanes.send({ slot: slotOf(key(sku), SLOTS), key: key(sku), value: 'poison' });
-  await lanes.close();
+  await poison('writes', sku);
   const late = await order('parked', sku, 3);
   const kept = await order('kept', sku, 900);
   const shown = await until('both wait for the parked sku', async () => {
@@ -183,6 +189,18 @@ test('an order whose sku is parked is shown with it; it is sent again, cancelled
   expect((await millrace('sagas', 'list')).out).toBe('every saga has ended\n');
 }, 90_000);
 
+test('a key of stream sagas that is parked is released in its own stream', async () => {
+  const name = 'astray';
+  const id = idOn('a', name);
+  await poison('sagas', id);
+  await until('it is parked', async () => (await millrace('parked', 'list')).out.includes(`${key(id)}  shard a, sagas slot`));
+  const saga = await order(name, skuB(), 900);
+  await until('the start waits behind it', async () => (await millrace('parked', 'show', key(id))).out.split('\n').length > 4);
+  expect(await show(saga)).toBeUndefined();
+  expect((await millrace('parked', 'skip', key(id))).out).toContain('is in the log: sagas slot');
+  await until('it is confirmed', async () => (await show(saga))?.state === 'confirmed');
+}, 60_000);
+
 test('a saga is found by its id as one segment and as a path; what is not there is 404, what is too late 409', async () => {
   const id = await order('whole', skuB(), 900);
   await until('it is confirmed', async () => (await show(id))?.state === 'confirmed');
@@ -193,8 +211,7 @@ test('a saga is found by its id as one segment and as a path; what is not there 
   expect(await ask('POST', `/v1/sagas/${key('nobody')}/order/retry`)).toMatchObject({ status: 404, body: { code: 'unknown_saga' } });
   expect(await ask('GET', '/v1/sagas/none')).toMatchObject({ status: 400, body: { code: 'invalid_parameter' } });
   expect(await ask('DELETE', `/v1/sagas/${id}`)).toMatchObject({ status: 405 });
-  const pages = await ask('GET', '/v1/sagas?state=confirmed&limit=1&kind=order');
-  expect(pages.body['sagas']).toEqual([expect.objectContaining({ id })]);
+  expect((await ask('GET', '/v1/sagas?state=confirmed&kind=order')).body['sagas']).toContainEqual(expect.objectContaining({ id }));
   const told = readFileSync(cluster.process('saga-orchestrator-1').logFile, 'utf8');
   for (const state of ['reserving', 'confirming', 'confirmed']) expect(told).toMatch(new RegExp(`"saga":"${id}".*"saga ${state}"`));
 }, 60_000);
