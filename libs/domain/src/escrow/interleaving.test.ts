@@ -2,6 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { account } from '../account/table.ts';
+import { payment as paymentTable } from '../payment/table.ts';
 import type { Direction, Phase } from '../saga/messages.ts';
 import { stock } from '../stock/table.ts';
 import { createBook, type Book } from '../testing/book.ts';
@@ -68,6 +69,39 @@ describe.each(KINDS)('S4: sagas that share one pool of %s', (kind) => {
   });
 });
 
+describe('S4: payments and sagas on one account', () => {
+  const payment = fc.record({
+    type: fc.constantFrom('payment.authorize', 'payment.authorize', 'payment.capture', 'payment.void', 'payment.refund'),
+    payment: fc.constantFrom('p', 'q'),
+    amount: fc.integer({ min: 1, max: 30 }).map(String),
+  });
+  const mixed = fc.oneof(event, payment);
+
+  test('each keeps its own part of what is held, and the balance is conserved with both', () => {
+    fc.assert(
+      fc.property(terms, fc.array(mixed, { maxLength: 60, size: 'max' }), (asked, events) => {
+        const book = createBook();
+        open(book, 'account');
+        let received = 0n;
+        for (const each of events) {
+          if ('type' in each) book.write(each.type, { payment: each.payment, account: 'p', ...termsOf(each) });
+          else if (each.is === 'receipt') received += receive(book, 'account', each.units);
+          else if (isAllowed(book, 'account', each)) command(book, 'account', each, asked[each.saga]!);
+          const payments = ['p', 'q'].flatMap((id) => book.row(paymentTable, 'demo/p', id) ?? []);
+          const authorized = payments.reduce((sum, row) => sum + row.authorized - row.captured - row.released, 0n);
+          const paid = payments.reduce((sum, row) => sum + row.captured - row.refunded, 0n);
+          expectConserved(book, 'account', received - paid, authorized);
+        }
+      }),
+    );
+  });
+
+  function termsOf({ type, amount }: { readonly type: string; readonly amount: string }): object {
+    if (type === 'payment.void') return {};
+    return type === 'payment.authorize' ? { amount, currency: 'JPY' } : { amount };
+  }
+});
+
 function open(book: Book, kind: Kind): void {
   if (kind === 'account') book.write('account.open', { account: 'p', currency: 'JPY' });
   else receive(book, kind, 1);
@@ -109,13 +143,13 @@ function poolOf(book: Book, kind: Kind) {
   return { available, kept, incoming };
 }
 
-/** `received` is what came in beside the one unit with which stock opens. */
-function expectConserved(book: Book, kind: Kind, received: bigint): void {
+/** `received` is what came in beside the one unit with which stock opens; `others` what others keep. */
+function expectConserved(book: Book, kind: Kind, received: bigint, others = 0n): void {
   const { available, kept, incoming } = poolOf(book, kind);
   const holds = Array.from({ length: SAGAS }, (_, saga) => holdOf(book, kind, saga)).filter((row) => row !== undefined);
   const sum = (state: string, direction: Direction) => holds.reduce((total, row) => (row.state === state && row.direction === direction ? total + row.units : total), 0n);
   expect(available >= 0n).toBe(true);
-  expect(kept).toBe(sum('held', 'out'));
+  expect(kept).toBe(sum('held', 'out') + others);
   expect(incoming).toBe(sum('held', 'in'));
   expect(available + kept).toBe((kind === 'stock' ? 1n : 0n) + received - sum('confirmed', 'out') + sum('confirmed', 'in'));
 }

@@ -3,6 +3,8 @@ import { followUpKey } from '../saga/messages.ts';
 import { createBook } from '../testing/book.ts';
 import { orderReturn } from './return.ts';
 
+/** What a record of a stream may have (`libs/wire`). */
+const RECORD_BYTES_MAX = 512 * 1024;
 const line = { sku: 'a', quantity: 2, unit_price: '1' };
 const returned = { order: 'ord-1', return: 'ret-1', lines: [{ sku: 'a', quantity: 1 }] };
 
@@ -35,6 +37,17 @@ describe('a return', () => {
       const decision = book.write('order.return', { order, lines });
       expect(decision).toMatchObject({ detail: { return: id }, messages: [{ data: { return: id } }] });
     }
+  });
+
+  test('of the longest order fits a record, and so does the order', () => {
+    // Of a quote JSON makes two characters.
+    const longest = (index: number) => String(index).padEnd(64, '"');
+    const book = createBook();
+    const lines = Array.from({ length: 1_000 }, (_, index) => ({ sku: longest(index), quantity: 1_000_000, unit_price: '92233720.07' }));
+    const order = { order: longest(0), account: longest(1), currency: 'GBP', lines };
+    const start = book.write('order.place', order);
+    const returns = { order: longest(0), return: longest(2), lines: lines.map(({ sku, quantity }) => ({ sku, quantity })) };
+    for (const { messages } of [start, book.write('order.return', returns)]) expect(JSON.stringify(messages).length).toBeLessThan(RECORD_BYTES_MAX);
   });
 
   test('has 1 to 1,000 lines of 1 to 1,000,000 units, and no more to say', () => {

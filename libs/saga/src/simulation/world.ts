@@ -158,7 +158,9 @@ export function holdAt(world: World, { kind, id }: { readonly kind: ParticipantK
 /** Every row of a table, of all slots. */
 export function rowsOf<R>(world: World, table: { readonly name: string }): readonly R[] {
   const prefix = `${table.name} `;
-  return world.slots.flatMap(({ rows }) => [...rows].filter(([name]) => name.startsWith(prefix)).map(([, row]) => row as R));
+  const found: R[] = [];
+  for (const { rows } of world.slots) for (const [name, row] of rows) if (name.startsWith(prefix)) found.push(row as R);
+  return found;
 }
 
 function hashOf(key: string): number {
