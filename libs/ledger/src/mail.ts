@@ -58,9 +58,10 @@ export function createMail(cut: Cut): Mail {
   return {
     sent({ stream, slot }, journal) {
       const relayed = cut.relayed(stream, slot);
-      for (const { offset, messages } of journal) {
+      for (const { offset, releasedBy, messages } of journal) {
         if (!Array.isArray(messages)) continue;
-        const kind = offset < relayed ? RELAYED : SENT;
+        // What was parked is sent on with the release that let it go.
+        const kind = BigInt(releasedBy ?? offset) < relayed ? RELAYED : SENT;
         for (const message of (messages as readonly unknown[]).filter(isMessage)) meet(hashOfMessage(message), kind, { stream, slot, offset });
       }
     },
