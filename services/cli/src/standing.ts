@@ -3,6 +3,7 @@
  * and how many sagas are open.
  */
 import { topicOffsets } from '@millrace/kafka';
+import type { Topology } from '@millrace/ring';
 import { topicNames } from '@millrace/wire';
 import { must, type ShardId, type Slot, type Stream } from '@millrace/write';
 
@@ -69,10 +70,10 @@ export interface Totals {
   readonly unrelayed: bigint;
 }
 
-/** The standing of every shard in the file of shards. A shard that does not answer is reported, not thrown. */
-export async function standingOf({ kafka, shards, topicPrefix }: Connections): Promise<Standing> {
+/** The standing of every shard. One that does not answer is reported, not thrown. */
+export async function standingOf({ kafka, shards, topicPrefix, topology }: Connections): Promise<Standing> {
   // Positions first: a lag is then never negative.
-  const shardIds = shards.ids();
+  const shardIds = await shardsToAsk({ shards, topology });
   const asked = await Promise.allSettled(shardIds.map((id) => askShard(shards, id)));
   const names = topicNames(topicPrefix);
   const [writes, sagas] = [await endsOf(kafka, names.writes), await endsOf(kafka, names.sagas)];
@@ -87,6 +88,15 @@ export async function standingOf({ kafka, shards, topicPrefix }: Connections): P
     return { shard, slots: of('writes', writes), sagas: of('sagas', sagas), open, states, parkedKeys: parked.keys, parkedRecords: parked.records };
   });
   return together(standings, writes.size);
+}
+
+/**
+ * The shards that the file named when it was last read, and those that own a slot now: one that joined since is asked for
+ * by its id, and so found. While the control database does not answer, those that are known are asked.
+ */
+export async function shardsToAsk({ shards, topology }: { readonly shards: Pick<Connections['shards'], 'ids'>; readonly topology: () => Promise<Pick<Topology, 'owners'>> }): Promise<readonly ShardId[]> {
+  const owners = await topology().then((newest) => newest.owners, () => []);
+  return [...new Set([...shards.ids(), ...owners])].sort();
 }
 
 async function endsOf(kafka: Connections['kafka'], topic: string): Promise<ReadonlyMap<Slot, bigint>> {
