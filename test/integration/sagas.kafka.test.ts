@@ -147,7 +147,7 @@ test('an order whose stock is on a shard that is down is shown with it, times ou
     const { out } = await millrace('--json', 'sagas', 'list', '--state', 'reserving');
     const { sagas, silent_shards: silent } = JSON.parse(out) as { sagas: readonly Saga[]; silent_shards: readonly { shard: string }[] };
     const found = sagas.find((one) => one.id === id);
-    return found?.waits_for.length === 1 && { found, silent };
+    return found?.waits_for.length === 1 ? { found, silent } : undefined;
   });
   expect(seen.silent).toEqual([expect.objectContaining({ shard: 'b' })]);
   expect(seen.found.waits_for).toEqual([expect.objectContaining({ participant: `stock/${skuB()}`, step: 'hold', because: expect.objectContaining({ reason: 'shard_silent' }) })]);
@@ -155,7 +155,7 @@ test('an order whose stock is on a shard that is down is shown with it, times ou
   await shard.start();
   const ended = await until('it has ended', async () => {
     const saga = await show(id);
-    return saga?.state === 'rejected' && saga;
+    return saga?.state === 'rejected' ? saga : undefined;
   });
   expect(ended).toMatchObject({ reason: 'deadline_passed', detail: { waited_for: `stock/${skuB()}` }, waits_for: [] });
   await until('nothing is held', async () => JSON.stringify(await standing()) === '[]');
