@@ -82,6 +82,7 @@ async function order(name: string, sku: string, deadlineSeconds: number): Promis
 interface Ran {
   readonly out: string;
   readonly error: string;
+  readonly exitCode: number;
 }
 
 /** The command as an operator runs it. */
@@ -90,6 +91,9 @@ async function millrace(...args: readonly string[]): Promise<Ran> {
   sagasCommand(program);
   parkedCommand(program);
   let [out, error] = ['', ''];
+  process.exitCode = 0;
+  const { error: complain } = console;
+  console.error = (text: unknown) => void (error += String(text));
   const { write: print } = process.stdout;
   process.stdout.write = (text: string | Uint8Array) => ((out += String(text)), true);
   try {
@@ -98,8 +102,11 @@ async function millrace(...args: readonly string[]): Promise<Ran> {
     error = thrown instanceof Error ? thrown.message : String(thrown);
   } finally {
     process.stdout.write = print;
+    console.error = complain;
   }
-  return { out, error };
+  const exitCode = Number(process.exitCode);
+  process.exitCode = 0;
+  return { out, error, exitCode };
 }
 
 interface Saga {
@@ -151,6 +158,7 @@ test('an order whose stock is on a shard that is down is shown with it, times ou
   });
   expect(seen.silent).toEqual([expect.objectContaining({ shard: 'b' })]);
   expect(seen.found.waits_for).toEqual([expect.objectContaining({ participant: `stock/${skuB()}`, step: 'hold', because: expect.objectContaining({ reason: 'shard_silent' }) })]);
+  expect(await millrace('parked', 'list')).toMatchObject({ out: 'nothing is parked on the shards that answer\n', error: expect.stringContaining('shard b does not answer'), exitCode: 1 });
   await until('its time is over', async () => (await show(id))?.state === 'undoing');
   await shard.start();
   const ended = await until('it has ended', async () => {

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 
 import { createLanes } from '@millrace/kafka';
+import { PgError } from '@millrace/postgres';
 import { createLog } from '@millrace/runtime';
 import { listParked, releaseRecord, showParked, type ParkedKeySummary, type ParkedRecord, type ReleaseAction } from '@millrace/slot-processor';
 import { topicNames } from '@millrace/wire';
@@ -25,8 +26,10 @@ export function parkedCommand(program: Command): void {
     .option(...limit)
     .action(async (options: { readonly limit: number }, command: Command) => {
       const { output, target } = contextOf(command);
-      const found = await connected(target(), (connections) => onEachShard(connections, (database) => listParked(database, options.limit)));
-      output.result(found.length === 0 ? 'nothing is parked' : found.map(formatKey).join('\n'), found);
+      const { found, silent } = await connected(target(), (connections) => onEachShard(connections, (database) => listParked(database, options.limit)));
+      const none = silent.length === 0 ? 'nothing is parked' : 'nothing is parked on the shards that answer';
+      output.result(found.length === 0 ? none : found.map(formatKey).join('\n'), found);
+      tellSilent(silent);
     });
 
   parked
@@ -36,10 +39,11 @@ export function parkedCommand(program: Command): void {
     .option(...limit)
     .action(async (key: string, options: { readonly limit: number }, command: Command) => {
       const { output, target } = contextOf(command);
-      const records = await connected(target(), (connections) => onEachShard(connections, (database) => showParked(database, { key, limit: options.limit })));
+      const { found: records, silent } = await connected(target(), (connections) => onEachShard(connections, (database) => showParked(database, { key, limit: options.limit })));
       const shown = records.map((record) => ({ ...record, value: record.value?.toString('utf8') ?? null }));
       output.result(records.length === 0 ? `${key} is not parked` : shown.map(formatRecord).join('\n'), shown);
       if (records.length === 0) process.exitCode = 1;
+      tellSilent(silent);
     });
 
   releaseCommand(parked, 'retry', 'try the waiting records of a key again, in order');
@@ -66,7 +70,8 @@ interface Released {
 
 async function release(connections: Connections, order: { readonly key: string; readonly action: ReleaseAction }): Promise<Released> {
   const { kafka, topicPrefix } = connections;
-  const [head] = await onEachShard(connections, (database) => showParked(database, { key: order.key, limit: 1 }));
+  const { found: [head], silent } = await onEachShard(connections, (database) => showParked(database, { key: order.key, limit: 1 }));
+  if (head === undefined && silent.length > 0) throw new UsageError(`${order.key} is not parked on the shards that answer; ${silent.join('; ')}`);
   if (head === undefined) throw new UsageError(`${order.key} is not parked: see \`millrace parked list\``);
   const { slot, stream } = head;
   const record = releaseRecord({ ...order, slot, id: randomUUID() });
@@ -80,12 +85,34 @@ async function release(connections: Connections, order: { readonly key: string; 
   }
 }
 
+interface Found<T> {
+  readonly found: readonly (T & { readonly shard: ShardId })[];
+  /** What each shard that does not answer says instead. */
+  readonly silent: readonly string[];
+}
+
 async function onEachShard<T extends object>(
   { shards }: Connections,
   ask: (database: ReturnType<Connections['shards']['get']>) => Promise<readonly T[]>,
-): Promise<readonly (T & { readonly shard: ShardId })[]> {
-  const answers = await Promise.all(shards.ids().map(async (shard) => (await ask(shards.get(shard))).map((one) => ({ ...one, shard }))));
-  return answers.flat();
+): Promise<Found<T>> {
+  const silent: string[] = [];
+  const onShard = async (shard: ShardId): Promise<Found<T>['found']> => {
+    try {
+      return (await ask(shards.get(shard))).map((one) => ({ ...one, shard }));
+    } catch (error) {
+      if (!(error instanceof PgError) || error.kind !== 'infrastructure') throw error;
+      silent.push(`shard ${shard} does not answer: ${error.message}`);
+      return [];
+    }
+  };
+  const found = await Promise.all(shards.ids().map(onShard));
+  return { found: found.flat(), silent };
+}
+
+/** Beside the result, which is whole for the other shards only. */
+function tellSilent(silent: readonly string[]): void {
+  for (const line of silent) console.error(`millrace: ${line}`);
+  if (silent.length > 0) process.exitCode = 1;
 }
 
 function formatKey({ shard, slot, stream, key, offset, reason, at, records }: ParkedKeySummary & { readonly shard: ShardId }): string {
