@@ -224,6 +224,30 @@ describe('a shard without an address', () => {
   });
 });
 
+describe('a read that awaits a saga', () => {
+  const saga = { is: 'saga', key: 'k', from: 0n, ended: true } as const;
+
+  test('asks again now and then, whatever the watch has seen', async () => {
+    sides.set(A, { state: 'ACTIVE' });
+    expect(await read({ awaits: () => (asked.length < 2 ? saga : undefined) })).toMatchObject({ shard: A });
+    expect(asked).toEqual([A, A]);
+  });
+
+  test('is not in time where it does not come', async () => {
+    sides.set(A, { state: 'ACTIVE', position: 5n });
+    expect(await refusalOf(read({ ...soon(), after: 4n, awaits: () => saga }))).toMatchObject({ code: 'not_yet_applied' });
+    expect([asked, watch.waiters()]).toEqual([[A], 0]);
+  });
+
+  test('asks the new owner when the slot goes there', async () => {
+    sides.set(A, { state: 'ACTIVE', position: 5n });
+    const reading = read({ after: 4n, awaits: (row) => ((row as Held<Row>).shard === A ? saga : undefined) });
+    await until(() => watch.waiters() === 1);
+    sides.set(B, { state: 'ACTIVE', position: 5n }).set(A, { state: 'MOVED', movedTo: B });
+    expect(await reading).toMatchObject({ shard: B });
+  });
+});
+
 describe('a wait', () => {
   test('that watches the old owner goes on at the new one, with the deadline it had', async () => {
     sides.set(A, { state: 'ACTIVE', position: 5n });

@@ -111,8 +111,8 @@ export function createFollowSlot({ topology, database, watch, log }: FollowSlotO
         default:
           await startOver(look.is);
       }
-      // On another shard the rows are asked, unless it is a position that is waited for.
-      if (watching?.is === 'saga' || after === undefined) watching = undefined;
+      // On another shard the rows are asked, unless something is waited for: offsets are the same there.
+      if (after === undefined) watching = undefined;
     }
 
     function isOver(): boolean {

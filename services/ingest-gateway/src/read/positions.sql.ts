@@ -41,7 +41,7 @@ export interface WatchedSlot {
 
 export interface Progress extends SlotRow {
   readonly slot: number;
-  /** Up to this offset of stream `sagas`, itself excluded, the journal was looked through. */
+  /** Up to this offset of stream `sagas`, itself excluded, was looked through. */
   readonly looked_to: bigint | null;
   /** Keys of sagas that were started, moved to another state, refused something, or that are parked. */
   readonly told: readonly string[] | null;
@@ -49,41 +49,47 @@ export interface Progress extends SlotRow {
   readonly ended: readonly string[] | null;
 }
 
-/** Offsets of a slot's sagas that one look goes through, so that it stays small behind an outage. */
-const LOOK_OFFSETS_MAX = 2_000;
+/** Rows of a slot that one look goes through, so that it stays small behind an outage. */
+const LOOK_ROWS_MAX = 250;
 
 const ENDS = SAGA_STATES.filter((state) => !OPEN_SAGA_STATES.some((open) => open === state))
   .map((state) => `'${state}'`)
   .join(', ');
 
 /**
- * One row for each of the slots that the shard knows: how far it is, and which of the keys its sagas told something of.
+ * One row for each of the slots that the shard knows: how far it is, and which keys its sagas told something of.
  *
- * It costs what was applied since the last look, however many wait: the journal is a feed, and each of its rows is seen once.
+ * It costs what was applied since the last look, however many wait: the journal is a feed, and each of its rows is seen
+ * once. The order and the limit keep the look on the primary key, whatever the statistics say.
  */
-export function readProgress(shard: Database, slots: readonly WatchedSlot[], keys: readonly string[]): Promise<readonly Progress[]> {
+export function readProgress(shard: Database, slots: readonly WatchedSlot[]): Promise<readonly Progress[]> {
   return shard.query({
     name: 'gateway-progress',
     text: `
-      select s.slot, s.state as slot_state, s.moved_to, p.next_offset, r.upto as looked_to, t.told, t.ended
+      select s.slot, s.state as slot_state, s.moved_to, p.next_offset,
+             case when t.seen = ${LOOK_ROWS_MAX} then t.last + 1 else greatest(q.next_offset, w.since) end as looked_to,
+             array_cat(t.told, k.keys) as told, array_cat(t.ended, k.keys) as ended
       from unnest($1::int[], $2::bigint[]) as w(slot, since)
       join slot s on s.slot = w.slot
       left join position p on p.slot = w.slot and p.stream = 'writes'
       left join position q on q.slot = w.slot and q.stream = 'sagas'
-      cross join lateral (select greatest(w.since, least(coalesce(q.next_offset, 0), w.since + ${LOOK_OFFSETS_MAX})) as upto) r
       left join lateral (
-        select array_agg(distinct n.key) as told, array_agg(distinct n.key) filter (where n.ended) as ended
+        select count(*) as seen, max(j."offset") as last,
+               array_agg(j.key) filter (where j.detail is not null) as told,
+               array_agg(j.key) filter (where j.outcome = 'refused' or j.type = '${RELEASE_TYPE}' or j.detail ->> 'state' in (${ENDS})) as ended
         from (
-          select j.key, j.outcome = 'refused' or j.type = '${RELEASE_TYPE}' or j.detail ->> 'state' in (${ENDS}) as ended
-          from journal j
-          where j.slot = w.slot and j.stream = 'sagas' and j."offset" >= w.since and j."offset" < r.upto
-                and j.detail is not null and j.key = any($3::text[])
-          union all
-          select k.key, true
-          from parked k
-          where k.slot = w.slot and k.stream = 'sagas' and k."offset" >= w.since and k."offset" < r.upto and k.key = any($3::text[])
-        ) n
-      ) t on w.since is not null`,
-    values: [slots.map(({ slot }) => slot), slots.map(({ from }) => from?.toString() ?? null), keys],
+          select r."offset", r.key, r.outcome, r.type, r.detail
+          from journal r where r.slot = w.slot and r.stream = 'sagas' and r."offset" >= w.since
+          order by r."offset" limit ${LOOK_ROWS_MAX}
+        ) j
+      ) t on w.since is not null
+      left join lateral (
+        select array_agg(r.key) as keys
+        from (
+          select r.key from parked r where r.slot = w.slot and r.stream = 'sagas' and r."offset" >= w.since
+          order by r."offset" limit ${LOOK_ROWS_MAX}
+        ) r
+      ) k on w.since is not null`,
+    values: [slots.map(({ slot }) => slot), slots.map(({ from }) => from?.toString() ?? null)],
   });
 }

@@ -89,8 +89,8 @@ export function createWatch({ database, deadlines, limits, log }: WatchOptions):
   async function readOnce(shard: ShardId, waiting: Set<Waiter>): Promise<boolean> {
     const asked = [...waiting];
     try {
-      const { slots, keys } = questionOf(asked);
-      const found = new Map((await readProgress(database(shard), slots, keys)).map((row) => [row.slot, seenOf(row)]));
+      const rows = await readProgress(database(shard), slotsOf(asked));
+      const found = new Map(rows.map((row) => [row.slot, seenOf(row)]));
       for (const waiter of asked) look(waiter, found.get(waiter.slot));
       return true;
     } catch (error) {
@@ -114,19 +114,14 @@ function seenOf(row: Progress): Seen {
 }
 
 /** Of each slot the journal is looked through from the first offset on that a waiter has not seen. */
-function questionOf(waiters: readonly Waiter[]): { readonly slots: readonly WatchedSlot[]; readonly keys: readonly string[] } {
+function slotsOf(waiters: readonly Waiter[]): readonly WatchedSlot[] {
   const fromBySlot = new Map<number, bigint | null>();
-  const keys = new Set<string>();
   for (const { slot, awaited } of waiters) {
     const known = fromBySlot.get(slot) ?? null;
-    if (awaited.is === 'position') {
-      fromBySlot.set(slot, known);
-      continue;
-    }
-    fromBySlot.set(slot, known === null || awaited.from < known ? awaited.from : known);
-    keys.add(awaited.key);
+    const from = awaited.is === 'saga' ? awaited.from : null;
+    fromBySlot.set(slot, known === null || (from !== null && from < known) ? from : known);
   }
-  return { slots: [...fromBySlot].map(([slot, from]) => ({ slot, from })), keys: [...keys] };
+  return [...fromBySlot].map(([slot, from]) => ({ slot, from }));
 }
 
 function look(waiter: Waiter, seen: Seen | undefined): void {
