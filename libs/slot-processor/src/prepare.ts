@@ -90,13 +90,14 @@ async function refuseForeign(database: Database, identity: ShardIdentity): Promi
 }
 
 async function refuseUnknownMigrations(database: Database): Promise<void> {
+  // Before the look for `migration`: what another process migrates meanwhile is then not taken for tables of somebody else.
+  const tables = await database.query<{ name: string }>({ text: FOREIGN_TABLES });
   if (await hasTable(database, 'migration')) {
     const known = MIGRATIONS.map(({ id }) => id);
     const unknown = await database.query<{ id: string }>({ text: 'select id from migration where id <> all($1::text[]) order by id', values: [known] });
     if (unknown.length > 0) throw new WrongSchema(database.name, `has migrations that this version does not know: ${unknown.map(({ id }) => id).join(', ')}`);
     return;
   }
-  const tables = await database.query<{ name: string }>({ text: FOREIGN_TABLES });
   if (tables.length > 0) throw new WrongSchema(database.name, `holds tables of something else: ${tables.map(({ name }) => name).join(', ')}`);
 }
 

@@ -9,9 +9,13 @@ export const sagasModel: StreamModel = {
   stream: 'sagas',
   tables: tables.filter((table) => table.stream === 'sagas'),
   command: commandOf,
-  // What moves no saga from one state to another is between the streams.
-  isPublic: ({ detail }) => detail !== null,
+  isPublic: ({ detail }) => isTransition(detail),
 };
+
+/** What moves no saga from one state to another, and refuses nobody, is between the streams. */
+function isTransition(detail: unknown): boolean {
+  return typeof detail === 'object' && detail !== null && ('state' in detail || 'code' in detail);
+}
 
 function commandOf({ type, idempotencyKey, data }: WriteEnvelope, at: At): Command | PoisonReason {
   const recordType = sagaRecordTypes.get(type);
