@@ -2,7 +2,7 @@
  * How sagas ended, across all slots: each against what its participants hold for it, and all of them together against
  * what there is of money and stock.
  *
- * A saga and its participants are met slot by slot, in any order, so all sagas are kept until the end: about 200 bytes
+ * A saga and its participants are met slot by slot, in any order, so all sagas are kept until the end: about 160 bytes
  * each. What is asked of a saga's participants and what they say are summed up as hashes, and only the difference kept.
  *
  * Streams may run meanwhile. A saga that had ended at the cut was settled with all its participants before any snapshot:

@@ -3,7 +3,7 @@
  *
  * A message that was relayed is in its topic, and a message that is in a topic was sent by a journal row. Both sides
  * are met slot by slot, in any order, so what has met its other half is forgotten: a message whose other half is still
- * to come costs about 100 bytes.
+ * to come costs about 150 bytes.
  *
  * Streams may run meanwhile. A cut is taken before the first snapshot: first how far each slot has relayed, then where
  * the topics end. What was relayed by then lies below those ends; and what lies below them was sent before any snapshot.
