@@ -365,3 +365,7 @@ async function stored(): Promise<readonly bigint[]> {
   const offsets = await Promise.all([topics.writes, topics.sagas].map((topic) => topicOffsets({ kafka: cluster.kafka, topic })));
   return offsets.map((each) => each.reduce((sum, { high }) => sum + high, 0n));
 }
+
+test('at the end the checker finds every saga ended, money and stock conserved, and nothing kept', async () => {
+  expect(await cluster.verify()).toMatchObject({ clean: true, differences: [], openSagas: [] });
+});
