@@ -3,12 +3,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import type { OutgoingRecord } from '@millrace/kafka';
+import type { Lanes, OutgoingRecord } from '@millrace/kafka';
 import { startPostgres, type Postgres } from '@millrace/local-cluster';
 import { createDatabase, PgError, type Database, type Tx } from '@millrace/postgres';
 import { slotOf } from '@millrace/ring';
 import { createBreaker, createLog, createRegistry } from '@millrace/runtime';
-import { prepareShard, seedSlots } from '@millrace/slot-processor';
+import { prepareShard, releaseRecord, seedSlots } from '@millrace/slot-processor';
 import { until } from '@millrace/testkit';
 import { encodeWrite, parseOutcome } from '@millrace/wire';
 import { must, type Epoch, type Offset, type ShardId, type Slot } from '@millrace/write';
@@ -42,7 +42,7 @@ afterAll(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 beforeEach(async () => {
-  await database.query({ text: 'truncate journal, parked, changed, account' });
+  await database.query({ text: 'truncate journal, parked, changed, account, orders' });
   await database.query({ text: 'update position set next_offset = 0, relayed_offset = 0' });
   await database.query({ text: `update slot set state = 'ACTIVE', moved_to = null, held_until = null` });
 });
@@ -62,6 +62,8 @@ interface Running {
   /** Below it everything is applied, as the lane told. */
   applied(): bigint;
   readonly published: OutgoingRecord[];
+  /** To stream `sagas`. */
+  readonly sent: OutgoingRecord[];
   readonly refused: { readonly slot: Slot; readonly refusal: Refusal; readonly left: readonly Slice[] }[];
   metric(name: string): Promise<number>;
 }
@@ -78,16 +80,19 @@ function startLane(over: Database): Running {
   const metrics = createProcessorMetrics({ stream: 'writes', log, registry });
   const breaker = createBreaker({ name: 'shard a', resetMs: 100, log, registry });
   const published: OutgoingRecord[] = [];
+  const sent: OutgoingRecord[] = [];
   const refused: Running['refused'] = [];
   let applied = 0n;
   const bugs: unknown[] = [];
   const onBug = (error: unknown): void => void bugs.push(error);
-  const sendMany = async (records: readonly OutgoingRecord[]): Promise<readonly Offset[]> => {
-    published.push(...records);
-    return [];
+  const into = (kept: OutgoingRecord[]): Lanes => {
+    const sendMany = async (records: readonly OutgoingRecord[]): Promise<readonly Offset[]> => {
+      kept.push(...records);
+      return [];
+    };
+    return { sendMany } satisfies Partial<Lanes> as Partial<Lanes> as Lanes;
   };
-  const outcomes = { sendMany } as Partial<Parameters<typeof createRelay>[0]['publishers']['outcomes']> as Parameters<typeof createRelay>[0]['publishers']['outcomes'];
-  const relay = createRelay({ shard, model: { stream: 'writes', isPublic: () => true }, slots: SLOTS, database: over, publishers: { outcomes, streams: new Map() }, metrics, signal, onBug });
+  const relay = createRelay({ shard, model: { stream: 'writes', isPublic: () => true }, slots: SLOTS, database: over, publishers: { outcomes: into(published), streams: new Map([['sagas', into(sent)]]) }, metrics, signal, onBug });
   const events = {
     onPosition: () => undefined,
     onApplied: (_: Slot, next: Offset) => void (applied = next),
@@ -106,7 +111,7 @@ function startLane(over: Database): Running {
     const { values } = await must(registry.getSingleMetric(name), `metric ${name}`).get();
     return values.reduce((sum, { value }) => sum + value, 0);
   };
-  return { lane, applied: () => applied, published, refused, metric };
+  return { lane, applied: () => applied, published, sent, refused, metric };
 }
 
 /** The shard, but the answer to some COMMITs is lost: of those that happened, or of those that did not. */
@@ -217,4 +222,24 @@ test('a slot that is held is given back with the time that it waits, and applies
   for (const slice of must(running.refused[0], 'a refusal').left) running.lane.offer(slice);
   await until('the slot goes on', () => running.applied() === 3n);
   await expectOnce(3);
+});
+
+test('what a release let go is published again by who follows a relay that died before, with the same bytes', async () => {
+  const order = { order: 'a', account: 'a', currency: 'GBP', lines: [{ sku: 's', quantity: 2, unit_price: '1.00' }] };
+  const values = [
+    encodeWrite({ type: 'unknown.type', idempotencyKey: 'bad', data: {} }),
+    encodeWrite({ type: 'order.place', idempotencyKey: 'order', data: order }),
+    releaseRecord({ slot, key: 'demo/a', action: 'skip', id: '1' }).value as Buffer,
+  ];
+  const records = values.map((value, at) => ({ slot, offset: BigInt(at) as Offset, key: 'demo/a', value: Buffer.from(value), atMs: 1_700_000_000_000 }));
+  const first = startLane(database);
+  first.lane.offer(sliceOf({ slot, from: 0n as Offset, to: 3n as Offset }, records));
+  await until('the start of the order is sent', () => first.sent.length === 1);
+  expect(await database.query({ text: `select "offset"::int as at, detail ->> 'released_by' as by from journal where type = 'order.place'` })).toEqual([{ at: 1, by: '2' }]);
+  // The order's own offset is behind the relay, its release is not.
+  await database.query({ text: `update position set relayed_offset = 2 where stream = 'writes' and slot = $1`, values: [slot] });
+  const second = startLane(database);
+  second.lane.probe(slot);
+  await until('the start of the order is sent again', () => second.sent.length === 1);
+  expect(second.sent.map(({ value }) => String(value))).toEqual(first.sent.map(({ value }) => String(value)));
 });

@@ -18,7 +18,12 @@ function id(noun: string, example: string): z.ZodString {
 export const accountId = id('The id of the account', 'acc-1');
 export const paymentId = id('The id of the payment, unique within its account', 'pay-1');
 export const orderId = id('The id of the order', 'ord-1');
-export const returnId = id('The id of the return, unique within its order; one is made where absent', 'ret-1');
+/** Of ids of returns that are made where a client gives none. */
+export const OWN_RETURN_PREFIX = 'auto-';
+export const returnId = id(`The id of the return, unique within its order, and not beginning with \`${OWN_RETURN_PREFIX}\`; one is made where absent`, 'ret-1').refine(
+  (value) => !value.startsWith(OWN_RETURN_PREFIX),
+  { error: `must not begin with "${OWN_RETURN_PREFIX}"`, abort: true },
+);
 export const transferId = id('The id of the transfer', 'tr-1');
 export const sku = id('The stock code', '85123A');
 

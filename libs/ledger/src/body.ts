@@ -161,9 +161,14 @@ function readPlace(data: Fields): Write | undefined {
   return { op: 'place', id: order, account, currency, total, lines: lines.map(({ text }) => text).join('\n'), deadlineSeconds };
 }
 
+/** Ids of this kind are made where a return comes without one. */
+function isReturnId(name: unknown): name is string {
+  return isId(name) && !name.startsWith('auto-');
+}
+
 function readReturn(data: Fields): Write | undefined {
   const { order, return: name } = data;
-  if (!only(data, ['order', 'lines'], ['return']) || !isId(order) || (name !== undefined && !isId(name))) return undefined;
+  if (!only(data, ['order', 'lines'], ['return']) || !isId(order) || (name !== undefined && !isReturnId(name))) return undefined;
   const lines = readList(data.lines, LINES_MAX, (line) => {
     if (!isObject(line) || !only(line, ['sku', 'quantity'])) return undefined;
     const { sku, quantity } = line;

@@ -233,7 +233,7 @@ function cancel({ orders }: SlotModel, at: Place): Answer {
 function giveBack({ orders }: SlotModel, at: Place, { name, lines }: NewReturn): Answer {
   const order = orders.get(at.key);
   if (order === undefined) return { code: 'unknown_order' };
-  const own = name ?? `r${at.offset}`;
+  const own = name ?? `auto-${at.offset}`;
   const { account, currency } = order;
   return { code: null, facts: { return: own }, messages: [toSaga(at, 'return.start', { return: own, lines, order: { account, currency, lines: linesOf(order.lines) } })] };
 }

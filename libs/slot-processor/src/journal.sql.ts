@@ -55,7 +55,7 @@ export function insertJournal(stream: Stream, rows: readonly JournalRow[]): Sql 
     name: 'journal-insert',
     text: `insert into journal (slot, stream, "offset", body_hash, at_ms, digest, outcome, key, type, detail, messages)
            select slot, $1, "offset", body_hash, at_ms, digest, outcome, key, type, detail, messages
-           from unnest($2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::uuid[], $7::outcome[], $8::text[], $9::text[], $10::jsonb[], $11::jsonb[])
+           from unnest($2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::uuid[], $7::outcome[], $8::text[], $9::text[], $10::jsonb[], $11::json[])
              as u(slot, "offset", body_hash, at_ms, digest, outcome, key, type, detail, messages)`,
     values: [
       stream,
@@ -84,11 +84,24 @@ export interface JournalEvent {
   readonly messages: readonly object[] | null;
 }
 
+const EVENT = 'slot, "offset", at_ms, key, type, outcome, detail, messages';
+
+/** Journal rows that releases let go, oldest first. They stand at their records' own offsets, below the releases. */
+export function readReleased(stream: Stream, { slot, releases }: { readonly slot: Slot; readonly releases: readonly Offset[] }): Sql {
+  return {
+    name: 'journal-released',
+    text: `select ${EVENT} from journal
+           where slot = $1 and stream = $2 and detail ? 'released_by' and detail ->> 'released_by' = any ($3::text[])
+           order by "offset"`,
+    values: [slot, stream, releases.map(String)],
+  };
+}
+
 /** Journal rows of [from, to), oldest first: what a relay publishes again after a crash. */
 export function readJournal(stream: Stream, range: { readonly slot: Slot; readonly from: Offset; readonly to: Offset; readonly rowsMax: number }): Sql {
   return {
     name: 'journal-range',
-    text: `select slot, "offset", at_ms, key, type, outcome, detail, messages from journal
+    text: `select ${EVENT} from journal
            where slot = $1 and stream = $2 and "offset" >= $3 and "offset" < $4
            order by "offset" limit $5`,
     values: [range.slot, stream, range.from, range.to, range.rowsMax],

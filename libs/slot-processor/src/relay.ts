@@ -9,10 +9,10 @@ import type { Lanes, OutgoingRecord } from '@millrace/kafka';
 import type { Database } from '@millrace/postgres';
 import { slotOf } from '@millrace/ring';
 import { retry } from '@millrace/runtime';
-import { encodeOutcome, encodeWrite } from '@millrace/wire';
+import { encodeOutcome, encodeWrite, RELEASE_TYPE } from '@millrace/wire';
 import { must, type Offset, type ShardId, type Slot, type Stream } from '@millrace/write';
 import type { JournalRow } from './fold.ts';
-import { readJournal, type JournalEvent } from './journal.sql.ts';
+import { readJournal, readReleased, type JournalEvent } from './journal.sql.ts';
 import { RELAY_CATCH_UP_ROWS_MAX, RELAY_TURNS_MAX, RETRY } from './limits.ts';
 import type { ProcessorMetrics } from './metrics.ts';
 import type { StreamModel } from './model.ts';
@@ -115,10 +115,16 @@ export function createRelay(input: RelayInput): Relay {
     for (let at = missing; ; ) {
       const range = { slot, from: at, to: from, rowsMax: RELAY_CATCH_UP_ROWS_MAX };
       const rows = await keepTrying(() => input.database.query<JournalEvent>(readJournal(model.stream, range)));
-      await publish(rows);
+      await publish([...(await releasedBy(slot, rows)), ...rows]);
       if (rows.length < RELAY_CATCH_UP_ROWS_MAX) return;
       at = (must(rows.at(-1), 'a full page has a last row').offset + 1n) as Offset;
     }
+  }
+
+  /** What the releases among these rows let go: it was committed with them, at older offsets. */
+  async function releasedBy(slot: Slot, rows: readonly JournalEvent[]): Promise<readonly JournalEvent[]> {
+    const releases = rows.filter(({ type, outcome }) => type === RELEASE_TYPE && outcome === 'applied').map(({ offset }) => offset);
+    return releases.length === 0 ? [] : keepTrying(() => input.database.query<JournalEvent>(readReleased(model.stream, { slot, releases })));
   }
 
   async function publish(events: readonly JournalEvent[]): Promise<void> {

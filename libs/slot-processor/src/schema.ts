@@ -90,4 +90,13 @@ export const coreMigrations: readonly Migration[] = [
       );
     `,
   },
+  {
+    id: 'core-0003',
+    sql: `
+      -- As text: a message that is published again must have the bytes that it had the first time, and jsonb keeps no order.
+      alter table journal alter column messages type json;
+      -- What a release let go has an offset below it: a relay that starts again finds it by the release.
+      create index journal_released on journal (slot, stream, (detail ->> 'released_by')) where detail ? 'released_by';
+    `,
+  },
 ];

@@ -30,10 +30,14 @@ describe('a return', () => {
     });
   });
 
+  test('cannot take an id of those that are made', () => {
+    expect(() => placed().write('order.return', { ...returned, return: 'auto-7' })).toThrow('auto-');
+  });
+
   test('without an id gets one of its own, which its outcome tells', () => {
     const book = placed();
     const { order, lines } = returned;
-    for (const id of ['r1', 'r2']) {
+    for (const id of ['auto-1', 'auto-2']) {
       const decision = book.write('order.return', { order, lines });
       expect(decision).toMatchObject({ detail: { return: id }, messages: [{ data: { return: id } }] });
     }

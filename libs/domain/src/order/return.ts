@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { orderId, returnId, sku } from '../fields.ts';
+import { orderId, OWN_RETURN_PREFIX, returnId, sku } from '../fields.ts';
 import { type WriteType, refused } from '../model.ts';
 import { RETURN_START, toSaga } from '../saga/messages.ts';
 import { LINES_MAX, QUANTITY_MAX } from './limits.ts';
@@ -31,7 +31,7 @@ export const orderReturn: WriteType<z.infer<typeof schema>> = {
   apply(rows, at, data) {
     const placed = rows.get(orders, [at.key]);
     if (!placed) return refused('unknown_order');
-    const name = data.return ?? `r${at.offset}`;
+    const name = data.return ?? `${OWN_RETURN_PREFIX}${at.offset}`;
     const { account, currency, lines } = placed;
     const start = { return: name, lines: data.lines, order: { account, currency, lines } };
     return { outcome: 'applied', changes: [], detail: { return: name }, messages: [toSaga(at, RETURN_START, start)] };

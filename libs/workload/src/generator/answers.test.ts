@@ -85,7 +85,7 @@ function answerTo(world: World, work: Work): string {
     case 'order.cancel':
       return 'cancelling';
     case 'order.return':
-      return world.endOf(key, `return/${work.body.data.return ?? `r${offset}`}`);
+      return world.endOf(key, `return/${work.body.data.return ?? `auto-${offset}`}`);
     case 'transfer.place':
       return world.endOf(key, 'transfer');
     default:
