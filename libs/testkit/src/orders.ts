@@ -1,4 +1,5 @@
 /** A load of orders, returns and transfers for a test: posted again with the same key until they are acked. */
+import { toJson } from '@millrace/wire';
 import { decodeReceipt, must, type Receipt, type Tenant } from '@millrace/write';
 import type { TestCluster } from './cluster.ts';
 import { until } from './until.ts';
@@ -42,7 +43,7 @@ export async function startOrders(cluster: TestCluster, { run, atOnce = 8, pause
       // Without an answer nothing is known: the same write again, under the same key.
       const answer = await cluster.call('POST', path, { body, idempotencyKey }).catch(() => undefined);
       if (answer?.status === 202) return void receipts.push(receiptOf(cluster, answer.body));
-      if (answer !== undefined && answer.status !== 503 && answer.status !== 429) throw new Error(`POST ${path} was answered ${answer.status}: ${JSON.stringify(answer.body)}`);
+      if (answer !== undefined && answer.status !== 503 && answer.status !== 429) throw new Error(`POST ${path} was answered ${answer.status}: ${toJson(answer.body)}`);
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
   }
