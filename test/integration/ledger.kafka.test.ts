@@ -439,7 +439,7 @@ describe('a cluster with orders, returns and transfers', () => {
     ['units that are gone', ['wrongStock', 'notConserved'], 'stock', 'on_hand > 0', 'on_hand = on_hand - 1'],
     ['room that is promised to nobody', ['wrongBalance', 'wrongEscrow'], 'account', 'true', 'incoming = 1'],
     ['a journal row that lost its messages', ['wrongMessage', 'inventedMessage'], 'journal', `stream = 'writes' and type = 'stock.hold' and messages is not null`, 'messages = null'],
-    ['a message that is not the one in the topic', ['wrongMessage', 'inventedMessage', 'lostMessage'], 'journal', `stream = 'sagas' and type = 'order.start' and messages is not null`, `messages = jsonb_set(messages, '{0,data,attempt}', '7')`],
+    ['a message that is not the one in the topic', ['wrongMessage', 'inventedMessage', 'lostMessage'], 'journal', `stream = 'sagas' and type = 'order.start' and messages is not null`, `messages = jsonb_set(messages::jsonb, '{0,data,attempt}', '7')::json`],
     ['a transition that tells another state', ['wrongRow'], 'journal', `stream = 'sagas' and detail ->> 'state' = 'confirmed'`, `detail = detail || '{"state": "cancelled"}'`],
   ])('%s is found', async (_, kinds, table, where, change) => {
     const verdict = await spoiled(table, where, change);
