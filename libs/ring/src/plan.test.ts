@@ -38,6 +38,10 @@ const strangers = ({ members }: Cluster, { moves }: PlacementPlan) => {
   return moves.filter(({ source, target }) => states.get(source) !== 'draining' && states.get(target) !== 'joining');
 };
 
+/** Whoever leaves and owns nothing keeps the others from nothing. */
+const leavesSlots = ({ topology, members }: Cluster): boolean =>
+  members.some(({ shard, state }) => state === 'draining' && topology.owners.includes(shard));
+
 describe('a plan', () => {
   test('R1 gives every slot exactly one owner, who may own it, and moves a slot at most once', () => {
     fc.assert(
@@ -216,7 +220,7 @@ describe('with unequal loads a plan', () => {
     fc.assert(
       fc.property(loads, wishes(), (given, asked) => {
         history(given.length, asked, given, ({ wish, before, plan: made }) => {
-          if (wish.kind === 'leave') expect(strangers(before, made)).toEqual([]);
+          if (wish.kind === 'leave' && leavesSlots(before)) expect(strangers(before, made)).toEqual([]);
         });
       }),
     );
