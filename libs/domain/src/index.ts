@@ -1,4 +1,4 @@
-import { account, accountIncomingMigration, accountMigration } from './account/table.ts';
+import { account, accountMigration } from './account/table.ts';
 import { accountDeposit } from './account/deposit.ts';
 import { accountOpen } from './account/open.ts';
 import { accountCommands } from './escrow/account.ts';
@@ -8,7 +8,7 @@ import type { AnyTable, AnyWriteType } from './model.ts';
 import { orderCancel } from './order/cancel.ts';
 import { orderPlace } from './order/place.ts';
 import { orderReturn } from './order/return.ts';
-import { orders, ordersMigration, ordersStateMigration } from './order/table.ts';
+import { orders, ordersMigration } from './order/table.ts';
 import { paymentAuthorize } from './payment/authorize.ts';
 import { paymentCapture } from './payment/capture.ts';
 import { paymentRefund } from './payment/refund.ts';
@@ -16,7 +16,7 @@ import { payment, paymentMigration } from './payment/table.ts';
 import { paymentVoid } from './payment/void.ts';
 import { stockReceive } from './stock/receive.ts';
 import { saga, sagaMigration } from './saga/table.ts';
-import { stock, stockIncomingMigration, stockMigration } from './stock/table.ts';
+import { stock, stockMigration } from './stock/table.ts';
 import { transferPlace } from './transfer/place.ts';
 
 export * from './model.ts';
@@ -61,9 +61,6 @@ export const domainMigrations: readonly { readonly id: string; readonly sql: str
   paymentMigration,
   ordersMigration,
   stockMigration,
-  accountIncomingMigration,
-  stockIncomingMigration,
-  ordersStateMigration,
   holdMigration,
   sagaMigration,
 ];

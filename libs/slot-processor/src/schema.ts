@@ -43,11 +43,14 @@ export const coreMigrations: readonly Migration[] = [
         key text not null,
         type text not null,
         detail jsonb,
-        messages jsonb,
+        -- As text: a message that is published again must have the bytes that it had the first time, and jsonb keeps no order.
+        messages json,
         primary key (slot, stream, "offset")
       );
       -- The digest first: with stale statistics the planner takes any index that begins with (slot, stream) for as good.
       create unique index journal_digest on journal (digest, slot, stream);
+      -- What a release let go has an offset below it: a relay that starts again finds it by the release.
+      create index journal_released on journal (slot, stream, (detail ->> 'released_by')) where detail ? 'released_by';
 
       create table parked (
         slot int not null,
@@ -88,15 +91,6 @@ export const coreMigrations: readonly Migration[] = [
         slot int primary key references slot,
         progress jsonb not null
       );
-    `,
-  },
-  {
-    id: 'core-0003',
-    sql: `
-      -- As text: a message that is published again must have the bytes that it had the first time, and jsonb keeps no order.
-      alter table journal alter column messages type json;
-      -- What a release let go has an offset below it: a relay that starts again finds it by the release.
-      create index journal_released on journal (slot, stream, (detail ->> 'released_by')) where detail ? 'released_by';
     `,
   },
 ];

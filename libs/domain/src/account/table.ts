@@ -28,12 +28,7 @@ create table account (
   currency text collate "C" not null,
   balance bigint not null check (balance >= 0),
   held bigint not null check (held >= 0),
+  incoming bigint not null default 0 check (incoming >= 0),
   primary key (slot, key)
 ) with (fillfactor = 80)`,
-};
-
-/** What a refund or a transfer will pay in has its room kept, so that its confirmation can never overflow. */
-export const accountIncomingMigration = {
-  id: 'domain-account-2',
-  sql: 'alter table account add column incoming bigint not null default 0 check (incoming >= 0)',
 };

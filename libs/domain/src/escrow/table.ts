@@ -41,7 +41,5 @@ create table hold (
   units bigint not null check (units >= 0),
   state text collate "C" not null check (state in ('held', 'confirmed', 'released')),
   primary key (slot, key, kind, saga)
-) with (fillfactor = 80);
--- Escrow that is still kept: what a saga that does not end has in its hands.
-create index hold_held on hold (saga) where state = 'held'`,
+) with (fillfactor = 80)`,
 };

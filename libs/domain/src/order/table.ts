@@ -38,9 +38,6 @@ create table orders (
   currency text collate "C" not null,
   total bigint not null check (total >= 0),
   lines jsonb not null,
-  state text collate "C" not null check (state in ('placed', 'cancelled')),
   primary key (slot, key)
 )`,
 };
-
-export const ordersStateMigration = { id: 'domain-orders-2', sql: 'alter table orders drop column state' };

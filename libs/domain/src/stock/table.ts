@@ -33,12 +33,7 @@ create table stock (
   key text collate "C" not null,
   on_hand bigint not null check (on_hand >= 0),
   reserved bigint not null check (reserved >= 0),
+  incoming bigint not null default 0 check (incoming >= 0),
   primary key (slot, key)
 ) with (fillfactor = 80)`,
-};
-
-/** What a return will put back has its room kept, so that its confirmation can never overflow. */
-export const stockIncomingMigration = {
-  id: 'domain-stock-2',
-  sql: 'alter table stock add column incoming bigint not null default 0 check (incoming >= 0)',
 };
