@@ -145,7 +145,9 @@ describe('a history of orders, a return and a transfer', () => {
       openSagas: [],
       heldForOpen: 0,
       messagesUnderWay: 0,
+      sumsJudged: true,
     });
+    expect(formatVerdict(verdict)).not.toContain('not judged');
     expect(formatVerdict(verdict)).toContain('orders: 1 confirmed, 1 rejected, 1 cancelled, 0 open; returns: 1 confirmed');
   });
 
@@ -163,10 +165,55 @@ describe('a history of orders, a return and a transfer', () => {
     expect(verdict).toMatchObject({ clean: true, transfers: { confirmed: 1, open: 1 } });
     expect(verdict.heldForOpen).toBeGreaterThan(0);
     expect(verdict.openSagas).toMatchObject([{ saga: 'demo/tr-2/transfer' }]);
+    expect(verdict.sumsJudged).toBe(false);
+    expect(formatVerdict(verdict).split('\n')[0]).toContain('sums of money and stock not judged');
     expect(formatVerdict(verdict)).toMatch(/ {2}open: demo\/tr-2\/transfer, \w+ since .*, waits for account\/acc-/);
     const strict = checkLedger({ ...world, requireEnded: true });
     expect(strict.clean).toBe(false);
     expect(strict.notEnded).toBeGreaterThan(0);
+  });
+
+  const order: Step = (folds) => folds.send('writes', 'demo/ord-8', 'order.place', { order: 'ord-8', account: 'acc-1', currency: 'GBP', lines: [{ sku: 'sku-1', quantity: 1, unit_price: '1.00' }] });
+  const giveBack: Step = (folds) => folds.send('writes', 'demo/ord-1', 'order.return', { order: 'ord-1', return: 'r8', lines: [{ sku: 'sku-1', quantity: 1 }] });
+  const transfer: Step = (folds) => folds.send('writes', 'demo/tr-8', 'transfer.place', { transfer: 'tr-8', from: 'acc-1', to: 'acc-2', amount: '1.00', currency: 'GBP' });
+  const kinds: [of: 'orders' | 'returns' | 'transfers', key: string, take: Step][] = [['orders', 'demo/ord-8', order], ['returns', 'demo/ord-1', giveBack], ['transfers', 'demo/tr-8', transfer]];
+  const left = (folds: Folds): readonly string[] => checkLedger({ ...folds.world(), requireEnded: true }).differences.map(({ kind, stream, key, actual }) => `${kind} ${stream} ${key}: ${actual}`);
+
+  test.each(kinds)('the start of one of its %s that was delivered, and lies parked, has not ended', (of, key, take) => {
+    const folds = history();
+    folds.send('sagas', key, 'saga.pause', { saga: 'order' }, '\u0001pause-8');
+    take(folds);
+    folds.drain();
+    expect(checkLedger(folds.world())).toMatchObject({ clean: true, messagesUnderWay: 0, [of]: { open: 1 } });
+    expect(left(folds)).toEqual([`not_ended writes ${key}: no saga: its start did not arrive, or is parked`, `not_ended sagas ${key}: the key is parked, with 2 records`]);
+    folds.send('sagas', key, 'parked.release', { action: 'skip' }, '\u0001release-8');
+    folds.drain();
+    expect(left(folds)).toEqual([]);
+  });
+
+  test.each(kinds)('one of its %s whose start did not arrive has not ended', (_, key, take) => {
+    const folds = history();
+    take(folds);
+    folds.apply('writes', slotOf(key, OWNERS.length));
+    expect(left(folds)).toEqual([`not_ended writes ${key}: no saga: its start did not arrive, or is parked`, 'not_ended undefined undefined: 1 messages that no topic holds yet']);
+  });
+
+  test('a return that its saga refuses has ended', () => {
+    const folds = history();
+    folds.send('writes', 'demo/ord-1', 'order.return', { order: 'ord-1', return: 'r8', lines: [{ sku: 'sku-1', quantity: 9 }] });
+    folds.drain();
+    expect(left(folds)).toEqual([]);
+  });
+
+  test('a command that lies parked has not ended; a write that does, is nobody’s saga', () => {
+    const folds = history();
+    folds.append('writes', 'demo/acc-2', 'no JSON');
+    folds.send('writes', 'demo/acc-2', 'account.deposit', { account: 'acc-2', amount: '1.00', currency: 'GBP' });
+    folds.drain();
+    expect(left(folds)).toEqual([]);
+    transfer(folds);
+    folds.drain();
+    expect(left(folds)).toEqual(expect.arrayContaining(['not_ended writes demo/acc-2: the key is parked, with 4 records']));
   });
 });
 

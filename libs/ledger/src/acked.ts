@@ -5,7 +5,7 @@ import type { Report } from './verdict.ts';
 export type AckedBySlot = ReadonlyMap<number, ReadonlyMap<bigint, Digest>>;
 
 /** Groups receipts by slot. What contradicts itself is reported at once: no log can satisfy it. */
-export function groupAcked(receipts: Iterable<Receipt>, { owners, report }: { readonly owners: readonly ShardId[]; readonly report: Report }): AckedBySlot {
+export function groupAcked(receipts: Iterable<Receipt>, { owners, report }: { readonly owners: readonly ShardId[]; readonly report: Pick<Report, 'differs'> }): AckedBySlot {
   const slots = new Map<number, Map<bigint, Digest>>();
   for (const { slot, offset, digest } of receipts) {
     const ofSlot = slots.get(slot) ?? new Map<bigint, Digest>();

@@ -1,17 +1,19 @@
 /** What is seen only across slots: messages, the ends of sagas, money and stock. Fed slot by slot, judged at the end. */
 import type { ShardId, Stream } from '@millrace/write';
+import { parkedKeysOf, unbegunOf } from './delays.ts';
 import { createEnds } from './ends.ts';
 import { createMail, type Cut, type Mail, type MailPlace } from './mail.ts';
-import { isOpen, type ModelSaga, type SagaModel } from './saga-model.ts';
+import { isOpen, type ModelSaga } from './saga-model.ts';
 import type { SlotLedger } from './slot-ledger.ts';
 import type { SlotRows } from './snapshot.ts';
-import type { OpenSaga, Report } from './verdict.ts';
+import type { Difference, OpenSaga, Report } from './verdict.ts';
 
 export interface Across {
   readonly mail: Mail;
   /** Takes a slot that was folded, with the rows of its holder. */
   add(ledger: SlotLedger, rows: SlotRows): void;
-  judge(): void;
+  /** `hasMoved`: something did between the cut and the last snapshot; a later look may judge more. */
+  judge(): { readonly hasMoved: boolean };
 }
 
 export interface AcrossOptions {
@@ -33,47 +35,71 @@ export function createAcross({ cut, report, owner, requireEnded }: AcrossOptions
   /** Every log reaches back to its start, and was read to its end. */
   let isWhole = true;
   let isStill = true;
+  let isEnded = true;
+  let sumsJudged = false;
 
-  function differs(kind: 'lost_message' | 'invented_message' | 'not_ended', { stream, slot, offset }: MailPlace, expected: string, actual: string): void {
+  function differs(kind: 'lost_message' | 'invented_message', { stream, slot, offset }: MailPlace, expected: string, actual: string): void {
     report.differs({ kind, shard: owner(slot) ?? NO_SHARD, stream, slot, offset, expected, actual });
   }
 
-  function countSagas(sagas: SagaModel, slot: number, placed: readonly string[]): void {
+  function notEnded(found: Pick<Difference, 'slot' | 'stream' | 'offset' | 'key' | 'expected' | 'actual'>): void {
+    isEnded = false;
+    if (requireEnded) report.differs({ kind: 'not_ended', shard: owner(found.slot ?? 0) ?? NO_SHARD, ...found });
+  }
+
+  function countSagas({ slot, sagas }: SlotLedger): void {
     for (const saga of sagas.values()) {
       const of = COUNTS[saga.kind];
       if (!isOpen(saga)) report.saga(of, saga.state as 'confirmed' | 'rejected' | 'cancelled');
       else {
         report.saga(of, 'open', openSagaOf(saga));
-        if (requireEnded) report.differs({ kind: 'not_ended', shard: owner(slot) ?? NO_SHARD, slot, key: `${saga.key}/${saga.name}`, expected: 'a saga that has ended', actual: `${saga.state}, waiting for ${waitingFor(saga)}` });
+        notEnded({ slot, key: `${saga.key}/${saga.name}`, expected: 'a saga that has ended', actual: `${saga.state}, waiting for ${waitingFor(saga)}` });
       }
     }
-    for (const key of placed) {
-      if (!sagas.has(`${key} order`)) report.saga('orders', 'open');
+  }
+
+  function countDelays(ledger: SlotLedger): void {
+    const { slot } = ledger;
+    for (const { of, key, offset } of unbegunOf(ledger)) {
+      report.saga(of, 'open');
+      notEnded({ slot, stream: 'writes', ...(offset === undefined ? {} : { offset }), key, expected: `a saga that has ended, of what was taken here (${of})`, actual: 'no saga: its start did not arrive, or is parked' });
     }
+    for (const { records, ...at } of parkedKeysOf(ledger)) {
+      notEnded({ slot, ...at, expected: 'no record of a saga that waits for an operator', actual: `the key is parked, with ${records} records` });
+    }
+  }
+
+  function judgeWhole(): void {
+    const { lost, invented, underWay } = mail.left();
+    for (const at of lost) differs('lost_message', at, 'each message of this row in its topic, as a record', 'one is not there');
+    for (const at of invented) differs('invented_message', at, 'a record that a journal row sent', 'no journal row holds such a message');
+    report.agrees('messagesUnderWay', underWay);
+    if (underWay > 0) notEnded({ expected: 'no message on its way', actual: `${underWay} messages that no topic holds yet` });
+    const { contradictions, heldForOpen, areSumsJudged } = ends.judge(isStill);
+    report.agrees('heldForOpen', heldForOpen);
+    for (const { is, ...found } of contradictions) report.differs({ kind: is, shard: NO_SHARD, ...found });
+    sumsJudged = areSumsJudged;
+    if (areSumsJudged) report.sumsAreJudged();
   }
 
   return {
     mail,
-    add({ slot, folds, model, sagas, readTo }, rows) {
+    add(ledger, rows) {
+      const { slot, folds, model, sagas, readTo } = ledger;
       for (const stream of STREAMS) {
         const { ends: log, position } = folds[stream];
         if (log.low > 0n || readTo(stream) < cut.end(stream, slot)) isWhole = false;
         if (position !== cut.position(stream, slot) || position !== cut.end(stream, slot) || readTo(stream) > position) isStill = false;
         mail.sent({ stream, slot }, rows.streams[stream].journal);
       }
-      countSagas(sagas, slot, [...model.orders.keys()]);
+      countSagas(ledger);
+      countDelays(ledger);
       ends.add(slot, { sagas, model, rows });
     },
     judge() {
-      if (!isWhole) return;
-      const { lost, invented, underWay } = mail.left();
-      for (const at of lost) differs('lost_message', at, 'each message of this row in its topic, as a record', 'one is not there');
-      for (const at of invented) differs('invented_message', at, 'a record that a journal row sent', 'no journal row holds such a message');
-      report.agrees('messagesUnderWay', underWay);
-      if (requireEnded && underWay > 0) report.differs({ kind: 'not_ended', shard: owner(0) ?? NO_SHARD, expected: 'no message on its way', actual: `${underWay} messages that no topic holds yet` });
-      const { contradictions, heldForOpen } = ends.judge(isStill);
-      report.agrees('heldForOpen', heldForOpen);
-      for (const { is, ...found } of contradictions) report.differs({ kind: is, shard: NO_SHARD, ...found });
+      if (isWhole) judgeWhole();
+      if (!sumsJudged && isEnded) notEnded({ expected: 'sums of money and stock that can be judged', actual: isWhole ? 'something moved while they were added up' : 'not all of the logs could be read' });
+      return { hasMoved: isWhole && !isStill };
     },
   };
 }

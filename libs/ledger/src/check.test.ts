@@ -293,7 +293,8 @@ describe('a planted fault', () => {
   test('an order that is placed is open, and that can be asked not to be', () => {
     const { world } = worldOf([place('ord-1')]);
     expect(checkLedger(world)).toMatchObject({ clean: true, orders: { open: 1 } });
-    expect(checkLedger({ ...world, requireEnded: true })).toMatchObject({ clean: false, notEnded: 1 });
+    // It has no saga, and its start is on its way.
+    expect(checkLedger({ ...world, requireEnded: true })).toMatchObject({ clean: false, notEnded: 2 });
   });
 
   test('a command under a key of a client’s is parked, and no message', () => {
@@ -540,6 +541,16 @@ describe('the log', () => {
     expect(at('acc-1').streams.writes.position!.nextOffset).toBe(1n);
     expect(verdict).toMatchObject({ clean: false, notYetApplied: 1, lost: 0, wrongBalance: 0 });
     expect(verdict.differences[0]).toMatchObject({ kind: 'not_yet_applied', slot: slot('acc-1'), actual: 'position 1, 1 records behind' });
+  });
+
+  test('while something moves, the sums are not judged; that is told, and a difference where all must have ended', () => {
+    const { world } = worldOf([open('acc-1')]);
+    const lagging = { ...world, log: [...world.log, ...worldOf([open('acc-1'), deposit('acc-1', '1.00')]).world.log.slice(1)] };
+    expect(checkLedger({ ...world, requireEnded: true })).toMatchObject({ clean: true, sumsJudged: true, notEnded: 0 });
+    const verdict = checkLedger(lagging);
+    expect(verdict).toMatchObject({ sumsJudged: false, notEnded: 0 });
+    expect(formatVerdict(verdict)).toContain('sums of money and stock not judged');
+    expect(checkLedger({ ...lagging, requireEnded: true })).toMatchObject({ sumsJudged: false, notEnded: 1 });
   });
 
   test('a log that no longer reaches back to the start is said to be unchecked', () => {

@@ -67,5 +67,6 @@ describe('the end of a saga', () => {
     expect(found(rejected(), false)).toEqual([]);
     expect(found(endsOf('reserving', null, [], { stock }), true)).toEqual([]);
     expect(found(endsOf('confirmed', 4n, [hold('account', 'confirmed'), hold('stock', 'confirmed')]), true)).toEqual(['GBP', 'stock']);
+    expect([rejected().judge(true), rejected().judge(false), endsOf('reserving', null, [], { stock }).judge(true)].map(({ areSumsJudged }) => areSumsJudged)).toEqual([true, false, false]);
   });
 });

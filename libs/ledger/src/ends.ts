@@ -23,7 +23,7 @@ export interface Ends {
   /** Takes a slot: its sagas, what its accounts and stock items hold for sagas, and what they have. */
   add(slot: number, found: { readonly sagas: SagaModel; readonly model: SlotModel; readonly rows: SlotRows }): void;
   /** `isStill`: nothing moved since the cut, and every log was read. */
-  judge(isStill: boolean): { readonly contradictions: readonly Contradiction[]; readonly heldForOpen: number };
+  judge(isStill: boolean): { readonly contradictions: readonly Contradiction[]; readonly heldForOpen: number; readonly areSumsJudged: boolean };
 }
 
 /** What a saga asks of its participants, less what they say. */
@@ -98,8 +98,9 @@ export function createEnds(cut: Cut): Ends {
         isOver = false;
         heldForOpen += account.held;
       }
-      if (isStill && isOver) contradictions.push(...compareTallies(expected, actual));
-      return { contradictions, heldForOpen };
+      const areSumsJudged = isStill && isOver;
+      if (areSumsJudged) contradictions.push(...compareTallies(expected, actual));
+      return { contradictions, heldForOpen, areSumsJudged };
     },
   };
 }

@@ -29,10 +29,19 @@ export interface SlotModel {
   readonly holds: Map<string, Changeable<HoldRow>>;
   /** What came in and went out for good, sagas left aside. */
   readonly tally: Tally;
+  /** Returns and transfers that were sent to their sagas: each is to have an answer there. */
+  readonly sent: SentStart[];
+}
+
+export interface SentStart {
+  readonly of: 'returns' | 'transfers';
+  readonly key: string;
+  /** Of the write. */
+  readonly offset: bigint;
 }
 
 export function createSlotModel(): SlotModel {
-  return { accounts: new Map(), payments: new Map(), orders: new Map(), stock: new Map(), holds: new Map(), tally: createTally() };
+  return { accounts: new Map(), payments: new Map(), orders: new Map(), stock: new Map(), holds: new Map(), tally: createTally(), sent: [] };
 }
 
 /** The stream `writes` over a model. */
@@ -72,7 +81,7 @@ function applyWrite(model: SlotModel, at: Place, write: Write): Answer | 'parked
     case 'return':
       return giveBack(model, at, write);
     case 'transfer':
-      return transfer(at, write);
+      return transfer(model, at, write);
     default:
       return { code: applyPlain(model, at.key, write) };
   }
@@ -230,21 +239,28 @@ function cancel({ orders }: SlotModel, at: Place): Answer {
   return { code: null, messages: [toSaga(at, 'saga.cancel', { saga: 'order', by: 'client' })] };
 }
 
-function giveBack({ orders }: SlotModel, at: Place, { name, lines }: NewReturn): Answer {
+function giveBack({ orders, sent }: SlotModel, at: Place, { name, lines }: NewReturn): Answer {
   const order = orders.get(at.key);
   if (order === undefined) return { code: 'unknown_order' };
   const own = name ?? `auto-${at.offset}`;
   const { account, currency } = order;
+  sent.push({ of: 'returns', key: at.key, offset: at.offset });
   return { code: null, facts: { return: own }, messages: [toSaga(at, 'return.start', { return: own, lines, order: { account, currency, lines: linesOf(order.lines) } })] };
 }
 
-function transfer(at: Place, { from, to, units, currency, deadlineSeconds }: NewTransfer): Answer {
+function transfer({ sent }: SlotModel, at: Place, { from, to, units, currency, deadlineSeconds }: NewTransfer): Answer {
+  sent.push({ of: 'transfers', key: at.key, offset: at.offset });
   return { code: null, messages: [toSaga(at, 'transfer.start', { from, to, amount: formatAmount(units, currency), currency, deadline_seconds: deadlineSeconds })] };
 }
 
 /** To the saga of the write's own key. The idempotency key says from where, so that the answer can be found. */
 function toSaga(at: Place, type: string, data: object): Message {
-  return { stream: 'sagas', key: at.key, type, idempotencyKey: `${INTERNAL_KEY_PREFIX}from/${at.offset}`, data };
+  return { stream: 'sagas', key: at.key, type, idempotencyKey: startKey(at.offset), data };
+}
+
+/** The idempotency key of what a write sends to its saga. */
+export function startKey(offset: bigint): string {
+  return `${INTERNAL_KEY_PREFIX}from/${offset}`;
 }
 
 /** The lines again that `lineText` wrote. */

@@ -1,6 +1,7 @@
 /** How far the shards are, and waiting until they have applied what the logs hold. */
 import type { Database } from '@millrace/postgres';
 import { sleep, type Log } from '@millrace/runtime';
+import { INTERNAL_KEY_BYTES } from '@millrace/wire';
 import type { ShardId, Stream } from '@millrace/write';
 import { POSITION_POLL_MS } from './limits.ts';
 import type { OfStreams } from './slot-ledger.ts';
@@ -15,7 +16,7 @@ export interface Reach {
   /** Asked for each look: a shard may join meanwhile. */
   readonly shardIds: () => readonly ShardId[];
   readonly shards: (id: ShardId) => Database;
-  /** Waits until no saga is open either, and nothing is on its way. */
+  /** Waits until no saga is open either, nothing is on its way, and no record of a saga is parked. */
   readonly untilEnded: boolean;
   readonly waitMs: number;
   readonly log?: Log | undefined;
@@ -33,13 +34,13 @@ export async function waitForPositions({ ends: first, askEnds, shardIds, shards,
     const behind = STREAMS.flatMap((stream) => ends[stream].filter(({ slot, high }) => high > (held[stream].get(slot)?.nextOffset ?? 0n)).map(({ slot }) => slot));
     if (behind.length === 0) {
       if (!untilEnded) return;
-      const isAtRest = isRelayed(held) && (await openSagas(shardIds(), shards, signal)) === 0n;
+      const isAtRest = isRelayed(held) && (await countOpen(shardIds(), shards, signal)) === 0n;
       const now = await askEnds();
       if (isAtRest && isSame(ends, now)) return;
       ends = now;
     }
     if (performance.now() >= deadlineMs) {
-      log?.warn({ slots: [...new Set(behind)], waitMs }, behind.length > 0 ? 'slots have not reached the ends of the logs' : 'sagas are still open');
+      log?.warn({ slots: [...new Set(behind)], waitMs }, behind.length > 0 ? 'slots have not reached the ends of the logs' : 'sagas are still open, or records of theirs are parked');
       return;
     }
     await sleep(POSITION_POLL_MS, signal);
@@ -68,11 +69,14 @@ function isRelayed(held: OfStreams<ReadonlyMap<number, Position>>): boolean {
   return STREAMS.every((stream) => [...held[stream].values()].every(({ nextOffset, relayedOffset }) => relayedOffset === nextOffset));
 }
 
-async function openSagas(shardIds: readonly ShardId[], shards: (id: ShardId) => Database, signal: AbortSignal): Promise<bigint> {
+/** Sagas that have not ended, and their records that wait for an operator. */
+async function countOpen(shardIds: readonly ShardId[], shards: (id: ShardId) => Database, signal: AbortSignal): Promise<bigint> {
   signal.throwIfAborted();
-  const text = `select count(*) as open from saga join slot using (slot)
-                where saga.state in ('reserving', 'confirming', 'undoing') and slot.state in ('ACTIVE', 'MOVING')`;
-  const counts = await Promise.all(shardIds.map((shard) => shards(shard).query<{ readonly open: bigint }>({ text })));
+  const text = `select (select count(*) from saga join slot using (slot)
+                        where saga.state in ('reserving', 'confirming', 'undoing') and slot.state in ('ACTIVE', 'MOVING'))
+                     + (select count(*) from parked join slot using (slot)
+                        where slot.state in ('ACTIVE', 'MOVING') and (stream = 'sagas' or position($1::bytea in value) > 0)) as open`;
+  const counts = await Promise.all(shardIds.map((shard) => shards(shard).query<{ readonly open: bigint }>({ text, values: [INTERNAL_KEY_BYTES] })));
   return counts.flat().reduce((sum, { open }) => sum + open, 0n);
 }
 

@@ -35,7 +35,7 @@ export const KINDS = {
   unsettled: 'unsettled',
   /** Money or stock that came from nowhere, or is gone. */
   not_conserved: 'notConserved',
-  /** A saga, or a message of one, that is still under way, where all must have ended. */
+  /** Where all must have ended: a saga, its start or a message of one that is under way, a key of one that is parked, sums that could not be judged. */
   not_ended: 'notEnded',
   /** A parked row differs from its record, or no record explains it. */
   wrong_parked: 'wrongParked',
@@ -72,7 +72,7 @@ export interface SagaCounts {
   readonly confirmed: number;
   readonly rejected: number;
   readonly cancelled: number;
-  /** An order is open from the moment it is placed. */
+  /** From the moment it is placed; of a return or a transfer, from when it was taken. */
   readonly open: number;
 }
 
@@ -115,6 +115,8 @@ export interface Verdict extends DifferenceCounts {
   readonly messagesUnderWay: number;
   /** What participants rightly keep for sagas that are open. */
   readonly heldForOpen: number;
+  /** Whether all money and stock was added up; it is not while something moves, or a saga is open. */
+  readonly sumsJudged: boolean;
   /** The first sagas that are open; `orders`, `returns` and `transfers` count all. */
   readonly openSagas: readonly OpenSaga[];
   /** Receipts that were compared with the log, where some were given. */
@@ -138,6 +140,7 @@ type SagaPlural = 'orders' | 'returns' | 'transfers';
 export interface Report {
   agrees(what: Agreement, count?: number): void;
   saga(of: SagaPlural, is: keyof SagaCounts, open?: OpenSaga): void;
+  sumsAreJudged(): void;
   /** `count`: how many rows or records the one difference stands for. */
   differs(difference: Difference, count?: number): void;
   verdict(): Verdict;
@@ -151,6 +154,7 @@ export function createReport({ withAcked }: { withAcked: boolean }): Report {
   const counts = new Map<DifferenceKind, number>();
   const differences: Difference[] = [];
   let differencesFound = 0;
+  let sumsJudged = false;
   return {
     agrees(what, count = 1) {
       agreed[what] += count;
@@ -158,6 +162,9 @@ export function createReport({ withAcked }: { withAcked: boolean }): Report {
     saga(of, is, open) {
       sagas[of] = { ...sagas[of], [is]: sagas[of][is] + 1 };
       if (open !== undefined && openSagas.length < OPEN_SAGAS_SHOWN_MAX) openSagas.push(open);
+    },
+    sumsAreJudged() {
+      sumsJudged = true;
     },
     differs(difference, count = 1) {
       counts.set(difference.kind, (counts.get(difference.kind) ?? 0) + count);
@@ -171,6 +178,7 @@ export function createReport({ withAcked }: { withAcked: boolean }): Report {
         ...(withAcked ? { acked } : {}),
         ...sagas,
         openSagas: [...openSagas],
+        sumsJudged,
         ...countsByName(counts),
         differences: [...differences],
         differencesFound,
@@ -217,7 +225,7 @@ function headline(verdict: Verdict): string {
     `${count(verdict.doubled)} doubled`,
     `${count(verdict.outOfOrder)} out of order`,
   ];
-  return `${parts.join(', ')}; ${verdictOnRows(verdict)}`;
+  return `${parts.join(', ')}; ${verdictOnRows(verdict)}${verdict.sumsJudged || verdict.logTruncated > 0 ? '' : '; sums of money and stock not judged: something is under way'}`;
 }
 
 function verdictOnRows(verdict: Verdict): string {

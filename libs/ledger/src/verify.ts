@@ -28,7 +28,7 @@ import { readForeign, readHeads, readIdentity, readNotes, readParking, readSlot,
 import { openSlot, witnessesOf, type SlotLedger } from './slot-ledger.ts';
 import type { LogEnds } from './snapshot.ts';
 import { forEachShard, withSnapshots, type Snapshots } from './snapshots.ts';
-import { createReport, type Report, type Verdict } from './verdict.ts';
+import { createReport, type Difference, type Report, type Verdict } from './verdict.ts';
 
 export interface VerifyOptions {
   readonly kafka: KafkaClient;
@@ -44,7 +44,10 @@ export interface VerifyOptions {
   readonly allShardIds: readonly ShardId[];
   /** Receipts that clients hold: each must name a record of the log. */
   readonly acked?: Iterable<Receipt> | undefined;
-  /** Makes a saga that has not ended a difference, and waits for the ends of all. Without it open sagas are counted. */
+  /**
+   * Makes what has not ended a difference, waits for the ends of all, and wants the sums judged. Without it open sagas
+   * are counted.
+   */
   readonly requireEnded?: boolean | undefined;
   /** How long to wait for the shards to reach the ends that the logs have now; 0 by default. */
   readonly waitMs?: number;
@@ -65,12 +68,28 @@ export interface VerifyProgress {
 /**
  * Compares the logs with every shard. Resolves with a verdict, clean or not; rejects where Kafka, a shard or
  * the control database does not answer, or the signal is aborted.
+ *
+ * Where all must have ended and something moved all the same, it looks again, for as long as it may wait.
  */
 export async function verifyLedger(options: VerifyOptions): Promise<Verdict> {
-  const { slots, owners, requireEnded = false, shards, signal } = options;
+  const { slots, owners, requireEnded = false, waitMs = 0, signal } = options;
   assert(owners.length === slots, 'R1: every slot has exactly one owner');
-  const report = createReport({ withAcked: options.acked !== undefined });
-  const acked = groupAcked(options.acked ?? [], { owners, report });
+  const impossible: Difference[] = [];
+  const acked = groupAcked(options.acked ?? [], { owners, report: { differs: (difference) => impossible.push(difference) } });
+  const deadlineMs = performance.now() + waitMs;
+  for (;;) {
+    const report = createReport({ withAcked: options.acked !== undefined });
+    for (const difference of impossible) report.differs(difference);
+    const { hasMoved } = await look({ ...options, acked, report, waitMs: Math.max(0, deadlineMs - performance.now()) });
+    if (!requireEnded || !hasMoved || performance.now() >= deadlineMs) return report.verdict();
+    await sleep(POSITION_POLL_MS, signal);
+  }
+}
+
+type Look = Omit<VerifyOptions, 'acked'> & { readonly acked: AckedBySlot; readonly report: Report };
+
+async function look(options: Look): Promise<{ readonly hasMoved: boolean }> {
+  const { requireEnded = false, report, shards, signal } = options;
   const first = await askEnds(options);
   const moves = createMoves(options);
   const shardIds = (): readonly ShardId[] => [...new Set([...moves.shards(), ...options.allShardIds])];
@@ -85,18 +104,17 @@ export async function verifyLedger(options: VerifyOptions): Promise<Verdict> {
   };
   const across = createAcross({ cut, report, owner: (slot) => moves.owner(slot), requireEnded });
   const ends = requireEnded ? last : first;
-  const ledger: Ledger = { ...options, report, acked, moves, across, ends, shardIds, progress: progressOf(options, ends) };
+  const ledger: Ledger = { ...options, moves, across, ends, shardIds, progress: progressOf(options, ends) };
   await moves.look();
   await checkForeign(ledger);
   await checkSlots(ledger);
-  across.judge();
   report.agrees('moving', moves.slots());
-  return report.verdict();
+  return across.judge();
 }
 
 const STREAMS: readonly Stream[] = ['writes', 'sagas'];
 
-async function askEnds({ kafka, topicPrefix, slots, signal }: VerifyOptions): Promise<Ends> {
+async function askEnds({ kafka, topicPrefix, slots, signal }: Look): Promise<Ends> {
   const endsOf = async (stream: Stream): Promise<readonly LogEnds[]> => {
     const topic = topicNames(topicPrefix)[stream];
     const ends = await topicOffsets({ kafka, topic, signal });
@@ -106,9 +124,7 @@ async function askEnds({ kafka, topicPrefix, slots, signal }: VerifyOptions): Pr
   return { writes: await endsOf('writes'), sagas: await endsOf('sagas') };
 }
 
-interface Ledger extends Omit<VerifyOptions, 'acked'> {
-  readonly report: Report;
-  readonly acked: AckedBySlot;
+interface Ledger extends Look {
   readonly moves: Moves;
   readonly across: Across;
   readonly ends: Ends;
@@ -262,7 +278,7 @@ function takeRecords({ progress }: Ledger, ledger: SlotLedger | undefined, { str
   progress(ledger.folds[stream].records - before);
 }
 
-function progressOf({ onProgress }: VerifyOptions, ends: Ends): (records: number) => void {
+function progressOf({ onProgress }: Look, ends: Ends): (records: number) => void {
   const recordsTotal = Number([...ends.writes, ...ends.sagas].reduce((sum, end) => sum + sizeOf(end), 0n));
   let read = 0;
   return (records) => {

@@ -32,6 +32,9 @@ export function encodeWrite({ type, idempotencyKey, data }: WriteEnvelope): stri
   return `{"type":${JSON.stringify(type)},"idempotency_key":${JSON.stringify(idempotencyKey)},"data":${JSON.stringify(data)}}`;
 }
 
+/** How the value of a record that Millrace itself sends says so: to look for where values are only bytes. */
+export const INTERNAL_KEY_BYTES = Buffer.from(`"idempotency_key":${JSON.stringify(INTERNAL_KEY_PREFIX).slice(0, -1)}`);
+
 /** The envelope of a record's value, or the reason why it has none. Never throws. */
 export function parseWrite(value: Buffer | null): WriteEnvelope | WireError {
   if (value === null) return malformed('the record has no value');

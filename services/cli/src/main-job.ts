@@ -9,7 +9,7 @@ import type { Receipt, Tenant } from '@millrace/write';
 
 import { connected, type Connections } from './connect.ts';
 import { count, type Output } from './output.ts';
-import { standingOf, totalsOf, type OpenSagas, type Standing } from './standing.ts';
+import { isNoneOpen, standingOf, totalsOf, type OpenSagas, type Standing } from './standing.ts';
 import { gatewayOf, type Target } from './target.ts';
 import { untilApplied } from './until-applied.ts';
 
@@ -18,6 +18,8 @@ const BULK_CONNECTIONS = 4;
 /** Full speed: a hot key's writes need not wait for one another's acks. */
 const SAME_KEY_PER_BODY_MAX = 32;
 const SAMPLE_EVERY_MS = 1_000;
+/** How long the verdict waits for what moves once more after everything has ended: a relay that sends something again. */
+const STIRRING_MS = 15_000;
 
 export interface MainJob {
   readonly target: Target;
@@ -36,7 +38,7 @@ export interface MainJobResult {
 /** Everything was acked and applied once, and every saga has ended as it can. */
 export function isGood({ drive: report, open, verdict }: MainJobResult): boolean {
   const asExpected = Object.keys(report.unexpectedEnds).length === 0;
-  return verdict.clean && report.ending.is === 'complete' && report.failed === 0 && asExpected && open.sagas === 0;
+  return verdict.clean && report.ending.is === 'complete' && report.failed === 0 && asExpected && isNoneOpen(open);
 }
 
 /** @throws ShardSilent; where Kafka cannot be asked, or the signal aborts. */
@@ -46,7 +48,7 @@ export async function runMainJob({ target, works, output, signal }: MainJob): Pr
     signal.throwIfAborted();
     const open = await untilApplied({ look: () => standingOf(connections), output, signal });
     output.settle();
-    const verdict = await verify({ connections, acked: report.receipts, requireEnded: true, output, signal });
+    const verdict = await verify({ connections, acked: report.receipts, requireEnded: true, waitMs: STIRRING_MS, output, signal });
     return { drive: report, open, verdict };
   });
 }

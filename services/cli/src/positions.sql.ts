@@ -1,6 +1,7 @@
 /** How far the shards are with both streams, and with what has not ended. */
 import { OPEN_SAGA_STATES } from '@millrace/domain';
 import type { Sql } from '@millrace/postgres';
+import { INTERNAL_KEY_BYTES } from '@millrace/wire';
 import type { Slot, Stream } from '@millrace/write';
 
 export interface SlotPosition {
@@ -42,6 +43,15 @@ export function newestApplied(stream: Stream, slots: readonly Slot[]): Sql {
 export const COUNT_PARKED: Sql = {
   name: 'cli-count-parked',
   text: `select count(*) as records, count(distinct (slot, stream, key)) as keys from parked`,
+};
+
+/** Keys of the slots that this shard holds at which a record of stream `sagas`, or a command of a saga, is parked. */
+export const COUNT_PARKED_OF_SAGAS: Sql = {
+  name: 'cli-count-parked-of-sagas',
+  text: `select count(distinct (p.slot, p.stream, p.key))::int as keys
+         from parked p join slot s on s.slot = p.slot
+         where s.state in ('ACTIVE', 'MOVING') and (p.stream = 'sagas' or position($1::bytea in p.value) > 0)`,
+  values: [INTERNAL_KEY_BYTES],
 };
 
 /** Sagas of the slots that this shard holds that have not ended. By the partial index on exactly these states. */

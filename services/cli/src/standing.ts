@@ -8,7 +8,7 @@ import { topicNames } from '@millrace/wire';
 import { must, type ShardId, type Slot, type Stream } from '@millrace/write';
 
 import type { Connections } from './connect.ts';
-import { COUNT_OPEN_SAGAS, COUNT_PARKED, newestApplied, SLOT_POSITIONS, SLOT_STATES, type SlotPosition } from './positions.sql.ts';
+import { COUNT_OPEN_SAGAS, COUNT_PARKED, COUNT_PARKED_OF_SAGAS, newestApplied, SLOT_POSITIONS, SLOT_STATES, type SlotPosition } from './positions.sql.ts';
 
 export interface SlotStanding {
   readonly slot: Slot;
@@ -59,6 +59,12 @@ export interface OpenSagas {
   readonly sagas: number;
   /** The age of the oldest; 0 where none is open. */
   readonly oldestSeconds: number;
+  /** Keys at which records of sagas wait for an operator: what has not begun for that is not among the open ones. */
+  readonly parkedKeys: number;
+}
+
+export function isNoneOpen({ sagas, parkedKeys }: OpenSagas): boolean {
+  return sagas === 0 && parkedKeys === 0;
 }
 
 export interface Totals {
@@ -111,7 +117,12 @@ export function together(shards: readonly ShardStanding[], slots: number): Stand
   const held = furthest(shards.flatMap((shard) => shard.slots));
   const sagas = furthest(shards.flatMap((shard) => shard.sagas));
   const open = shards.reduce(
-    (sum, { open: more }) => ({ orders: sum.orders + more.orders, sagas: sum.sagas + more.sagas, oldestSeconds: Math.max(sum.oldestSeconds, more.oldestSeconds) }),
+    (sum, { open: more }) => ({
+      orders: sum.orders + more.orders,
+      sagas: sum.sagas + more.sagas,
+      oldestSeconds: Math.max(sum.oldestSeconds, more.oldestSeconds),
+      parkedKeys: sum.parkedKeys + more.parkedKeys,
+    }),
     NONE_OPEN,
   );
   return { shards, slots: held, sagas, open, unheld: Math.max(0, slots - held.length) };
@@ -137,7 +148,7 @@ export function totalsOf(slots: readonly SlotStanding[]): Totals {
   };
 }
 
-export const NONE_OPEN: OpenSagas = { orders: 0, sagas: 0, oldestSeconds: 0 };
+export const NONE_OPEN: OpenSagas = { orders: 0, sagas: 0, oldestSeconds: 0, parkedKeys: 0 };
 export const NO_SLOTS: ShardStanding['states'] = { INCOMING: 0, ACTIVE: 0, MOVING: 0, MOVED: 0, ABORTED: 0 };
 
 interface ShardAnswer {
@@ -166,8 +177,10 @@ async function askShard(shards: Connections['shards'], id: ShardId): Promise<Sha
 
 async function askOpen(database: ReturnType<Connections['shards']['get']>): Promise<OpenSagas> {
   const [row] = await database.query<{ sagas: number; orders: number; oldest_ms: bigint | null }>(COUNT_OPEN_SAGAS);
+  const [parked] = await database.query<{ keys: number }>(COUNT_PARKED_OF_SAGAS);
   const { sagas, orders, oldest_ms: oldestMs } = must(row, 'a count is a row');
-  return { sagas, orders, oldestSeconds: oldestMs === null ? 0 : Math.max(0, Math.round((Date.now() - Number(oldestMs)) / 1000)) };
+  const { keys: parkedKeys } = must(parked, 'a count is a row');
+  return { sagas, orders, oldestSeconds: oldestMs === null ? 0 : Math.max(0, Math.round((Date.now() - Number(oldestMs)) / 1000)), parkedKeys };
 }
 
 function slotStanding(shard: ShardId, row: SlotPosition, logEnd: bigint, appliedAtMs: bigint | undefined): SlotStanding {

@@ -20,11 +20,13 @@ export function formatDrive(drive: DriveReport): string {
 }
 
 /** Nothing where every saga has ended. */
-export function formatOpen({ orders, sagas, oldestSeconds }: OpenSagas): readonly string[] {
-  if (sagas === 0) return [];
+export function formatOpen({ orders, sagas, oldestSeconds, parkedKeys }: OpenSagas): readonly string[] {
+  const parked = parkedKeys === 0 ? [] : [`NOT ENDED: records of sagas wait at ${count(parkedKeys)} parked keys: npm run millrace -- parked list`];
+  if (sagas === 0) return parked;
   return [
     `NOT ENDED: ${count(orders)} orders, ${count(sagas - orders)} returns and transfers, the oldest ${count(oldestSeconds)} s old; ` +
       'what they wait for: npm run millrace -- sagas list',
+    ...parked,
   ];
 }
 

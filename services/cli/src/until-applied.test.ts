@@ -10,12 +10,12 @@ const { signal } = new AbortController();
 const slot = (shard: string, lagRecords: bigint, unrelayed: bigint): SlotStanding => ({
   slot: (shard === 'a' ? 0 : 1) as Slot, shard: shard as ShardId, state: 'ACTIVE', position: unrelayed, relayed: 0n, end: unrelayed + lagRecords, lagRecords, lagSeconds: 0,
 });
-const answers = (shard: string, lagRecords: bigint, { sagaLag = 0n, unrelayed = 0n, open = 0 } = {}): ShardStanding => ({
+const answers = (shard: string, lagRecords: bigint, { sagaLag = 0n, unrelayed = 0n, open = 0, parkedKeys = 0 } = {}): ShardStanding => ({
   shard: shard as ShardId,
   states: { ...NO_SLOTS, ACTIVE: 1 },
   slots: [slot(shard, lagRecords, unrelayed)],
   sagas: [slot(shard, sagaLag, 0n)],
-  open: { ...NONE_OPEN, orders: open, sagas: open },
+  open: { ...NONE_OPEN, orders: open, sagas: open, parkedKeys },
   parkedKeys: 0n,
   parkedRecords: 0n,
 });
@@ -80,4 +80,13 @@ test('a saga that never ends ends the wait, and is told', async () => {
   const { looked, ...at } = looking([answers('a', 0n, { open: 2 })]);
   expect(await untilApplied({ ...at, output, signal })).toMatchObject({ orders: 2, sagas: 2 });
   expect(looked()).toBe(4);
+});
+
+test('a key at which a record of a saga is parked is waited for: an operator may let it go; who does not, is told of it', async () => {
+  const { looked, ...at } = looking([answers('a', 0n, { parkedKeys: 1 })], [answers('a', 0n)]);
+  expect(await untilApplied({ ...at, output, signal })).toEqual(NONE_OPEN);
+  expect(looked()).toBe(2);
+  const { looked: looks, ...never } = looking([answers('a', 0n, { parkedKeys: 1 })]);
+  expect(await untilApplied({ ...never, output, signal })).toMatchObject({ sagas: 0, parkedKeys: 1 });
+  expect(looks()).toBe(4);
 });

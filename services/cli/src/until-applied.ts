@@ -2,10 +2,10 @@
 import { sleep } from '@millrace/runtime';
 
 import { count, type Output } from './output.ts';
-import { totalsOf, type OpenSagas, type ShardStanding, type Standing } from './standing.ts';
+import { isNoneOpen, totalsOf, type OpenSagas, type ShardStanding, type Standing } from './standing.ts';
 
 const LOOK_EVERY_MS = 200;
-/** Without one more applied record, one more saga that ended, or one more shard that answers, for this long, the wait ends. */
+/** Without one more applied record, one more saga that ended, one more key let go, or one more shard that answers, for this long, the wait ends. */
 const STUCK_MS = 120_000;
 
 /** A shard that did not come back: there is nothing to compare the log with. */
@@ -28,7 +28,7 @@ export interface Wait {
 
 /**
  * Until every shard answers, every slot is held, none lags in either stream, all messages between the streams are sent
- * on, and no saga is open. What no longer gets better ends the wait too: the verdict then tells what is missing.
+ * on, no saga is open, and no record of one is parked. What no longer gets better ends the wait too: the verdict then tells what is missing.
  * Gives what was open in the end. @throws ShardSilent, or what the look throws
  */
 export async function untilApplied({ look, output, signal, nowMs = () => performance.now() }: Wait): Promise<OpenSagas> {
@@ -66,13 +66,13 @@ function leftOf({ shards, slots, sagas, open, unheld }: Standing): Left {
 }
 
 function isNothing({ lagRecords, unrelayed, open }: Left): boolean {
-  return lagRecords === 0n && unrelayed === 0n && open.sagas === 0;
+  return lagRecords === 0n && unrelayed === 0n && isNoneOpen(open);
 }
 
 /** The lags of different numbers of shards, or slots, do not compare. A saga that ends may well make the lag longer. */
 function isLess(left: Left, best: Left): boolean {
   if (!isComparable(left, best)) return left.silent.length !== best.silent.length ? left.silent.length < best.silent.length : left.unheld < best.unheld;
-  return left.lagRecords < best.lagRecords || left.unrelayed < best.unrelayed || left.open.sagas < best.open.sagas;
+  return left.lagRecords < best.lagRecords || left.unrelayed < best.unrelayed || left.open.sagas < best.open.sagas || left.open.parkedKeys < best.open.parkedKeys;
 }
 
 function isComparable(left: Left, best: Left): boolean {
@@ -87,7 +87,7 @@ function lowest(left: Left, best: Left | undefined): Left {
     ...left,
     lagRecords: lower((one) => one.lagRecords),
     unrelayed: lower((one) => one.unrelayed),
-    open: left.open.sagas < best.open.sagas ? left.open : best.open,
+    open: { ...left.open, sagas: Math.min(left.open.sagas, best.open.sagas), parkedKeys: Math.min(left.open.parkedKeys, best.open.parkedKeys) },
   };
 }
 
@@ -95,5 +95,6 @@ function describe({ silent, unheld, lagRecords, lagSeconds, open }: Left): strin
   const waiting = silent.length === 0 ? '' : `; no answer from ${silent.map(({ shard }) => shard).join(', ')}`;
   const moving = unheld === 0 || silent.length > 0 ? '' : `; ${count(unheld)} slots between two shards`;
   const sagas = open.sagas === 0 ? '' : `; open: ${count(open.orders)} orders, ${count(open.sagas - open.orders)} returns and transfers`;
-  return `applying what is left: lag ${count(lagRecords)} records, ${lagSeconds} s${sagas}${waiting}${moving}`;
+  const parked = open.parkedKeys === 0 ? '' : `; parked: ${count(open.parkedKeys)} keys of sagas`;
+  return `applying what is left: lag ${count(lagRecords)} records, ${lagSeconds} s${sagas}${parked}${waiting}${moving}`;
 }

@@ -8,7 +8,7 @@ const slotAt = (slot: number, shard: string, position: bigint): SlotStanding => 
   slot: slot as Slot, shard: shard as ShardId, state: 'ACTIVE', position, relayed: position, end: position, lagRecords: 0n, lagSeconds: 0,
 });
 const shardOf = (shard: string, slots: readonly SlotStanding[], states: Partial<ShardStanding['states']>): ShardStanding => ({
-  shard: shard as ShardId, slots, sagas: slots, open: { orders: 2, sagas: 3, oldestSeconds: 7 }, states: { ...NO_SLOTS, ...states }, parkedKeys: 0n, parkedRecords: 0n,
+  shard: shard as ShardId, slots, sagas: slots, open: { orders: 2, sagas: 3, oldestSeconds: 7, parkedKeys: 0 }, states: { ...NO_SLOTS, ...states }, parkedKeys: 0n, parkedRecords: 0n,
 });
 
 test('a slot that was asked on both sides of a fence counts once, where it is further', () => {
