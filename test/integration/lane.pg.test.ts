@@ -3,18 +3,21 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import type { Message } from '@millrace/domain';
 import type { Lanes, OutgoingRecord } from '@millrace/kafka';
 import { startPostgres, type Postgres } from '@millrace/local-cluster';
-import { createDatabase, PgError, type Database, type Tx } from '@millrace/postgres';
+import { createDatabase, PgError, type Database, type Sql, type Tx } from '@millrace/postgres';
 import { slotOf } from '@millrace/ring';
 import { createBreaker, createLog, createRegistry } from '@millrace/runtime';
 import { prepareShard, releaseRecord, seedSlots } from '@millrace/slot-processor';
 import { until } from '@millrace/testkit';
 import { encodeWrite, parseOutcome } from '@millrace/wire';
-import { must, type Epoch, type Offset, type ShardId, type Slot } from '@millrace/write';
+import { must, type Epoch, type Offset, type RoutingKey, type ShardId, type Slot } from '@millrace/write';
+import { readReleased } from '../../libs/slot-processor/src/journal.sql.ts';
 import { createLane, type Lane, type Refusal } from '../../libs/slot-processor/src/lane.ts';
 import { createProcessorMetrics } from '../../libs/slot-processor/src/metrics.ts';
-import type { Slice } from '../../libs/slot-processor/src/model.ts';
+import { RELAY_CATCH_UP_ROWS_MAX, RELAY_TURNS_MAX, TURN_MESSAGES_MAX } from '../../libs/slot-processor/src/limits.ts';
+import type { Slice, StreamModel } from '../../libs/slot-processor/src/model.ts';
 import { createRelay } from '../../libs/slot-processor/src/relay.ts';
 import { sliceOf } from '../../libs/slot-processor/src/slices.ts';
 import { writesModel } from '../../services/shard-writer/src/model.ts';
@@ -73,7 +76,13 @@ afterEach(async () => {
   for (const stop of stops.splice(0)) await stop();
 });
 
-function startLane(over: Database): Running {
+interface Around {
+  readonly model?: StreamModel;
+  /** Kafka takes nothing before. */
+  readonly taking?: Promise<void>;
+}
+
+function startLane(over: Database, { model = writesModel, taking }: Around = {}): Running {
   const stopping = new AbortController();
   const { signal } = stopping;
   const registry = createRegistry();
@@ -87,6 +96,7 @@ function startLane(over: Database): Running {
   const onBug = (error: unknown): void => void bugs.push(error);
   const into = (kept: OutgoingRecord[]): Lanes => {
     const sendMany = async (records: readonly OutgoingRecord[]): Promise<readonly Offset[]> => {
+      await taking;
       kept.push(...records);
       return [];
     };
@@ -100,7 +110,7 @@ function startLane(over: Database): Running {
     onFlow: () => undefined,
     onBug,
   };
-  const lane = createLane({ shard, database: over, model: writesModel, slots: SLOTS, relay, breaker, metrics, signal, events });
+  const lane = createLane({ shard, database: over, model, slots: SLOTS, relay, breaker, metrics, signal, events });
   stops.push(async () => {
     stopping.abort(new Error('the test is over'));
     await lane.stopped();
@@ -243,3 +253,79 @@ test('what a release let go is published again by who follows a relay that died 
   await until('the start of the order is sent again', () => second.sent.length === 1);
   expect(second.sent.map(({ value }) => String(value))).toEqual(first.sent.map(({ value }) => String(value)));
 });
+
+test('what a release let go is published again page by page, in its order, before the rows behind it', async () => {
+  const behind = RELAY_CATCH_UP_ROWS_MAX + 50;
+  const values = [
+    encodeWrite({ type: 'unknown.type', idempotencyKey: 'bad', data: {} }),
+    ...Array.from({ length: behind }, (_, n) => encodeWrite({ type: 'account.deposit', idempotencyKey: `w${n}`, data: { account: 'a', amount: '1.00', currency: 'GBP' } })),
+    releaseRecord({ slot, key: 'demo/a', action: 'skip', id: '1' }).value as Buffer,
+  ];
+  const records = values.map((value, at) => ({ slot, offset: BigInt(at) as Offset, key: 'demo/a', value: Buffer.from(value), atMs: 1_700_000_000_000 }));
+  const first = startLane(database);
+  first.lane.offer(sliceOf({ slot, from: 0n as Offset, to: BigInt(records.length) as Offset }, records));
+  await until('all is published', () => first.published.length === records.length);
+  const last = records.length - 1;
+  await database.query({ text: `update position set relayed_offset = $1 where stream = 'writes' and slot = $2`, values: [last, slot] });
+  const pages: number[] = [];
+  const counting: Database = {
+    ...database,
+    async query<R>(sql: Sql) {
+      const rows = await database.query<R>(sql);
+      if (sql.text.includes('from journal')) pages.push(rows.length);
+      return rows;
+    },
+  };
+  const second = startLane(counting);
+  second.lane.probe(slot);
+  await until('all is published again', () => second.published.length === records.length);
+  expect(second.published.map(({ value }) => Number(parseOutcome(Buffer.from(value)).offset))).toEqual(records.map((_, at) => at));
+  expect(pages).toEqual([1, RELAY_CATCH_UP_ROWS_MAX, 51]);
+});
+
+test('what releases let go is found by its index, however many rows the slot has, and whatever the planner believes', async () => {
+  const { text, values = [] } = readReleased('writes', { slot, releases: [7n as Offset], from: 20_001n as Offset, rowsMax: RELAY_CATCH_UP_ROWS_MAX });
+  const plan = await database.transaction(async (tx) => {
+    await tx.query({ text: 'set local enable_seqscan = off' });
+    const add = (first: number, last: number, detail: string) =>
+      tx.query({ text: `insert into journal select $1, 'writes', n, 0, 0, null, 'applied', 'demo/a', 'add', ${detail}, null from generate_series($2::int, $3::int) n`, values: [slot, first, last] });
+    await add(1, 20_000, `'{"released_by": "7"}'::jsonb`);
+    await tx.query({ text: 'analyze journal' });
+    await add(20_001, 40_000, 'null');
+    return tx.query<Record<string, string>>({ text: `explain ${text}`, values });
+  });
+  expect(plan.map((line) => Object.values(line)[0]).join('\n')).toContain('journal_released');
+});
+
+test('a turn has no more records than its stream allows', async () => {
+  let turns = 0;
+  const counting: Database = { ...database, transaction: (work, limits) => ((turns += 1), database.transaction(work, limits)) };
+  const running = startLane(counting, { model: { ...writesModel, turnRecordsMax: 4 } });
+  running.lane.offer(sliceFrom(0, 10));
+  await until('all are applied', () => running.applied() === 10n);
+  expect(turns).toBe(3);
+});
+
+test('a turn that sends too much is stored by halves, each behind the one before, and no more of them than may wait for Kafka', async () => {
+  const each = Math.ceil(TURN_MESSAGES_MAX / 3);
+  const message: Message = { stream: 'sagas', key: 'demo/a' as RoutingKey, type: 'toy', idempotencyKey: 'toy', data: {} };
+  const sending: StreamModel = {
+    ...writesModel,
+    command(envelope, at) {
+      const command = writesModel.command(envelope, at);
+      return 'poison' in command ? command : { ...command, apply: (rows) => ({ ...command.apply(rows), messages: new Array<Message>(each).fill(message) }) };
+    },
+  };
+  const taking = Promise.withResolvers<void>();
+  const running = startLane(database, { model: sending, taking: taking.promise });
+  running.lane.offer(sliceFrom(0, 12));
+  const applied = async (): Promise<number> => Number(must((await database.query<{ next: number }>({ text: `select next_offset::int as next from position where stream = 'writes' and slot = $1`, values: [slot] }))[0], 'a row').next);
+  await until('the lane waits for Kafka', async () => running.lane.status().busySinceMs === undefined && (await running.metric('millrace_relay_backlog_turns')) >= RELAY_TURNS_MAX);
+  expect(await applied()).toBeLessThanOrEqual(2 * RELAY_TURNS_MAX);
+  taking.resolve();
+  await until('all are applied', () => running.applied() === 12n);
+  await expectOnce(12);
+  await until('all is sent', () => running.sent.length === 12 * each);
+  expect(await database.query({ text: 'select 1 from parked' })).toEqual([]);
+  expect(await running.metric('millrace_parked_total')).toBe(0);
+}, 60_000);

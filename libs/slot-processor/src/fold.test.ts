@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { must } from '@millrace/write';
-import { seenName } from './fold.ts';
+import { seenName, TurnTooLarge } from './fold.ts';
+import { TURN_MESSAGES_MAX } from './limits.ts';
 import { readRecord } from './read.ts';
 import { memoryShard } from './testing/memory-shard.ts';
 import { logOf, SLOTS, toyModel, toyWrite } from './testing/toy.ts';
@@ -63,6 +64,30 @@ describe('the fold', () => {
     expect(shard.rows()).toEqual([{ key: 'demo/a', total: 1n }]);
     expect(shard.journal.map(({ offset, outcome }) => [offset, outcome])).toEqual([[0n, 'refused'], [1n, 'applied'], [2n, 'applied'], [3n, 'applied']]);
     expect(shard.journal[0]?.detail).toEqual({ code: 'skipped_by_operator', released_by: '3' });
+  });
+
+  test('what sends too much is not one turn, and stops at the record that passes the budget; one record alone always is', () => {
+    const shard = memoryShard();
+    const third = Math.ceil(TURN_MESSAGES_MAX / 3);
+    const send = (id: string, by: number) => ({ key: 'demo/a', type: 'send', id, by });
+    expect(() => shard.turn(logOf([send('1', third), send('2', third), send('3', third), send('4', third)]))).toThrow(TurnTooLarge);
+    expect([shard.rows(), shard.journal]).toEqual([[], []]);
+    expect(shard.turn(logOf([send('1', third), send('2', third)])).messages).toBe(2 * third);
+    expect(memoryShard().turn(logOf([send('1', 2 * TURN_MESSAGES_MAX)])).messages).toBe(2 * TURN_MESSAGES_MAX);
+    expect(() => memoryShard().turn(logOf([send('1', 2 * TURN_MESSAGES_MAX), { key: 'demo/b', type: 'add', id: '2' }]))).toThrow(TurnTooLarge);
+  });
+
+  test('a release lets go no more than a turn may send, and keeps the rest parked for the next, wherever it is in its turn', () => {
+    const half = Math.ceil(TURN_MESSAGES_MAX / 2);
+    const log = logOf([
+      { key: 'demo/a', type: 'throws', id: '1' },
+      ...['2', '3', '4'].map((id) => ({ key: 'demo/a', type: 'send', id, by: half })),
+      { key: 'demo/a', type: 'parked.release', id: 'skip-1' },
+    ]);
+    const shard = memoryShard();
+    for (const record of log) shard.turn([record]);
+    expect(shard.journal.at(-1)?.detail).toEqual({ action: 'skip', released: '3', parked: '1' });
+    expect(shard.parked.map(({ entry }) => entry.record.offset)).toEqual([3n]);
   });
 
   test('a release of a key that is not parked is refused, and the same release twice is one', () => {

@@ -7,7 +7,7 @@
 import type { Decision, Facts, RefusalCode } from '@millrace/domain';
 import { assert, type BodyHash, type Digest, type Offset, type Slot } from '@millrace/write';
 import { RELEASE_TYPE } from '@millrace/wire';
-import { REASON_LENGTH_MAX, RELEASE_RECORDS_MAX } from './limits.ts';
+import { REASON_LENGTH_MAX, RELEASE_RECORDS_MAX, TURN_MESSAGES_MAX } from './limits.ts';
 import type { Entry, LoggedRecord, ReleaseAction } from './model.ts';
 import type { WorkingSet } from './working-set.ts';
 
@@ -55,6 +55,19 @@ export interface Folded {
   readonly parked: ParkedRow[];
   readonly released: LoggedRecord[];
   duplicates: number;
+  /** That the rows of the journal send on. */
+  messages: number;
+}
+
+/** The records of a turn send more messages than memory is meant to keep: nothing is stored, fewer of them are a turn. */
+export class TurnTooLarge extends Error {
+  override readonly name = 'TurnTooLarge';
+  readonly code = 'turn_too_large';
+  readonly retryable = true;
+
+  constructor(entries: number) {
+    super(`${entries} records send more than ${TURN_MESSAGES_MAX} messages: apply fewer at once`);
+  }
 }
 
 /** The record that Postgres refused as data, alone in its turn. */
@@ -72,10 +85,16 @@ export function parkedName(record: { readonly slot: Slot; readonly key: string }
   return `${record.slot}/${record.key}`;
 }
 
-/** Folds the entries; `rows`, `seen` and `parked` of the state are brought up to date as it goes. */
+/**
+ * Folds the entries; `rows`, `seen` and `parked` of the state are brought up to date as it goes.
+ * @throws TurnTooLarge; never where there is one entry.
+ */
 export function foldTurn(entries: readonly Entry[], state: TurnState, refused?: Refused): Folded {
-  const folded: Folded = { journal: [], parked: [], released: [], duplicates: 0 };
-  for (const entry of entries) foldEntry(entry, state, folded, refused);
+  const folded: Folded = { journal: [], parked: [], released: [], duplicates: 0, messages: 0 };
+  for (const entry of entries) {
+    foldEntry(entry, state, folded, refused);
+    if (folded.messages > TURN_MESSAGES_MAX && entries.length > 1) throw new TurnTooLarge(entries.length);
+  }
   return folded;
 }
 
@@ -104,6 +123,7 @@ function apply(entry: Entry, state: TurnState, folded: Folded, releasedBy?: Offs
   if ('poison' in decision) return decision.poison;
   state.seen.set(name, { bodyHash: entry.bodyHash, offset: entry.record.offset });
   folded.journal.push({ ...journalRow(entry, entry.digest, decision, released), type: entry.command.type });
+  folded.messages += decision.messages?.length ?? 0;
   if (decision.outcome === 'applied') for (const change of decision.changes) state.rows.change(change);
   return undefined;
 }
@@ -161,8 +181,10 @@ function foldRelease(entry: Entry & { kind: 'release' }, state: TurnState, folde
 }
 
 function release(waiting: readonly ParkedEntry[], order: { action: ReleaseAction; by: Offset }, state: TurnState, folded: Folded): ParkedEntry[] {
+  // Of its own messages: what a release lets go does not depend on the turn that it is in.
+  const messagesMax = folded.messages + TURN_MESSAGES_MAX;
   for (const [index, { entry }] of waiting.entries()) {
-    if (index === RELEASE_RECORDS_MAX) return waiting.slice(index);
+    if (index === RELEASE_RECORDS_MAX || folded.messages >= messagesMax) return waiting.slice(index);
     const skipped = index === 0 && order.action === 'skip';
     if (skipped) skip(entry, order.by, state, folded);
     else if (apply(entry, state, folded, order.by) !== undefined) return waiting.slice(index);

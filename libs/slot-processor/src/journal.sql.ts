@@ -86,14 +86,19 @@ export interface JournalEvent {
 
 const EVENT = 'slot, "offset", at_ms, key, type, outcome, detail, messages';
 
-/** Journal rows that releases let go, oldest first. They stand at their records' own offsets, below the releases. */
-export function readReleased(stream: Stream, { slot, releases }: { readonly slot: Slot; readonly releases: readonly Offset[] }): Sql {
+/**
+ * Journal rows that releases let go, oldest first, from an offset on. They stand at their records' own offsets, below the
+ * releases.
+ *
+ * By the index over releases: the offset is compared and sorted by so that the primary key cannot serve.
+ */
+export function readReleased(stream: Stream, released: { readonly slot: Slot; readonly releases: readonly Offset[]; readonly from: Offset; readonly rowsMax: number }): Sql {
   return {
     name: 'journal-released',
     text: `select ${EVENT} from journal
-           where slot = $1 and stream = $2 and detail ? 'released_by' and detail ->> 'released_by' = any ($3::text[])
-           order by "offset"`,
-    values: [slot, stream, releases.map(String)],
+           where slot = $1 and stream = $2 and detail ? 'released_by' and detail ->> 'released_by' = any ($3::text[]) and "offset" + 0 >= $4
+           order by "offset" + 0 limit $5`,
+    values: [released.slot, stream, released.releases.map(String), released.from, released.rowsMax],
   };
 }
 

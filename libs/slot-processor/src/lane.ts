@@ -1,6 +1,8 @@
 /**
  * A lane is a shard: one turn at a time takes everything that waits for it, while the next gathers (group commit).
  *
+ * A turn whose records send too much is stored by halves: that is nobody's fault, and parks nobody.
+ *
  * W5 an unknown commit is run again: the turn reads the position and learns what became of it.
  * W8 infrastructure errors pause the shard's slots and are retried for ever; only data errors park, and they park
  *    the key of the one record that halving finds.
@@ -10,7 +12,7 @@ import { backoffMs, sleep, type Breaker } from '@millrace/runtime';
 import type { Offset, ShardId, Slot } from '@millrace/write';
 import type { SlotResult } from './admit.ts';
 import { evictStalled, type Evicted } from './evict.sql.ts';
-import type { JournalRow } from './fold.ts';
+import { TurnTooLarge, type JournalRow } from './fold.ts';
 import { GATHER_MS, GATHER_RECORDS_MIN, REASON_LENGTH_MAX, RELAY_SAVE_INTERVAL_MS, RETRY, STALLED_TURN_MS } from './limits.ts';
 import type { ProcessorMetrics } from './metrics.ts';
 import type { Slice, StreamModel } from './model.ts';
@@ -82,7 +84,7 @@ export interface LaneStatus {
 
 export function createLane(input: LaneInput): Lane {
   const { shard, relay, breaker, metrics, signal, events } = input;
-  const queue = createSliceQueue();
+  const queue = createSliceQueue(input.model.turnRecordsMax);
   let flow: 'pause' | 'resume' = 'resume';
   let up = true;
   let busySinceMs: number | undefined;
@@ -122,29 +124,34 @@ export function createLane(input: LaneInput): Lane {
 
   async function applyAll(slices: readonly Slice[]): Promise<void> {
     turnAtMs = slices.find((slice) => slice.records.length > 0)?.records[0]?.atMs;
-    // Waiting for Kafka is not being stuck.
-    busySinceMs = undefined;
-    await relay.room();
-    busySinceMs = Date.now();
     const done = await applyOrHalve(slices);
     turnAtMs = undefined;
     report(done, slices);
   }
 
-  /** Applies the slices, in as many turns as data errors make necessary. Empty where the drain came first. */
+  /** Applies the slices, in as many turns as data errors and the size of turns make necessary. Empty where the drain came first. */
   async function applyOrHalve(slices: readonly Slice[]): Promise<readonly TurnResult[]> {
+    // Each half holds what it sends until Kafka has it.
+    await roomToSend();
     try {
       const result = await untilReached(() => runTurn({ ...input, slices, relayedOf: relay.relayedOf }));
       return result ? [result] : [];
     } catch (error) {
-      if (!(error instanceof PgError) || error.kind !== 'data') throw error;
+      if (!(error instanceof TurnTooLarge) && !isData(error)) throw error;
       breaker.succeeded();
       if (countRecords(slices) === 0) throw error;
-      if (countRecords(slices) === 1) return parkOnly(slices, error);
-      metrics.halved(shard, countRecords(slices), error.message);
+      if (isData(error) && countRecords(slices) === 1) return parkOnly(slices, error);
+      metrics.halved(shard, countRecords(slices), error);
       const [first, second] = halve(slices);
       return [...(await applyOrHalve(first)), ...(await applyOrHalve(second))];
     }
+  }
+
+  async function roomToSend(): Promise<void> {
+    // Waiting for Kafka is not being stuck.
+    busySinceMs = undefined;
+    await relay.room();
+    busySinceMs = Date.now();
   }
 
   async function parkOnly(slices: readonly Slice[], error: PgError): Promise<readonly TurnResult[]> {
@@ -249,6 +256,10 @@ export function createLane(input: LaneInput): Lane {
     status: () => ({ records: queue.records(), up, oldestAtMs: turnAtMs ?? queue.oldestAtMs(), busySinceMs }),
     stopped: () => running,
   };
+}
+
+function isData(error: unknown): error is PgError {
+  return error instanceof PgError && error.kind === 'data';
 }
 
 /** W5: an unknown commit is run again, because a turn reads first what became of the one before. */

@@ -1,8 +1,13 @@
 /** Every limit of the slot processor, with their relations asserted. */
 import { assert } from '@millrace/write';
 
-/** Records in one transaction. More gain little and hold locks longer. */
+/** Records in one transaction. More gain little and hold locks longer. A stream whose rows are large has a limit of its own below it. */
 export const TURN_RECORDS_MAX = 2_000;
+/**
+ * Messages that one transaction sends, unless it has one record alone: a message is about 300 bytes in the journal and
+ * 1 kB in memory, so two turns that wait for Kafka and the one under way keep 150 MB at most.
+ */
+export const TURN_MESSAGES_MAX = 50_000;
 /** New rows of one table from which a COPY pays for its round trips. */
 export const COPY_ROWS_MIN = 200;
 /** Bytes of keys and values in one transaction. */
@@ -20,9 +25,9 @@ export const LANE_BYTES_HIGH = 16 * 1024 * 1024;
 export const FETCH_BYTES_MAX = 1024 * 1024;
 /** Committed turns whose events are not yet in Kafka, per shard: at the limit the next turn waits. */
 export const RELAY_TURNS_MAX = 2;
-/** Journal rows that one step of catching up reads and publishes. */
-export const RELAY_CATCH_UP_ROWS_MAX = 2_000;
-/** Parked records that one release tries in its transaction; the rest waits for the next release. */
+/** Journal rows that one step of catching up reads and publishes: each may hold the messages to 1,000 lines of an order, and to its account. */
+export const RELAY_CATCH_UP_ROWS_MAX = 100;
+/** Parked records that one release tries in its transaction, unless they send TURN_MESSAGES_MAX before; the rest waits for the next release. */
 export const RELEASE_RECORDS_MAX = 1_000;
 /** How often the same gap in the log must be seen, behind a log start that still reaches back, to be a hole. */
 export const GAP_SIGHTINGS_MIN = 3;

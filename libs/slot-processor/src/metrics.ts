@@ -4,6 +4,7 @@ import { Counter, Gauge, Histogram, LATENCY_BUCKETS_SECONDS, type Log, type Regi
 import type { Offset, ShardId, Slot, Stream } from '@millrace/write';
 import type { SlotResult } from './admit.ts';
 import type { Evicted } from './evict.sql.ts';
+import { TurnTooLarge } from './fold.ts';
 import type { TurnResult } from './turn.ts';
 
 const OUTCOMES = ['applied', 'refused'] as const;
@@ -12,7 +13,7 @@ export interface ProcessorMetrics {
   turn(shard: ShardId, result: TurnResult, tookMs: number): void;
   turnFailed(shard: ShardId, error: PgError, delayMs: number): void;
   evicted(shard: ShardId, session: Evicted): void;
-  halved(shard: ShardId, records: number, reason: string): void;
+  halved(shard: ShardId, records: number, why: PgError | TurnTooLarge): void;
   poisoned(shard: ShardId, record: { readonly slot: Slot; readonly offset: Offset; readonly key: string }, reason: string): void;
   gap(shard: ShardId, slot: Slot, seen: { readonly expected: Offset; readonly first: Offset }): void;
   lost(shard: ShardId, slot: Slot, lost: { readonly position: Offset; readonly logStart: bigint; readonly logEnd: bigint }): void;
@@ -73,8 +74,9 @@ export function createProcessorMetrics({ stream, log, registry }: { stream: Stre
       evictions.inc({ stream, shard });
       log.warn({ shard, backend: session.pid, application: session.application, ended: session.ended }, 'a stalled session held the positions of this shard; it was ended, its turn is rolled back');
     },
-    halved(shard, count, reason) {
-      log.warn({ shard, records: count, reason }, 'the shard refused a turn as data; halving it to find the record');
+    halved(shard, count, why) {
+      if (why instanceof TurnTooLarge) log.info({ shard, records: count, reason: why.message }, 'a turn sends too much; its halves are turns of their own');
+      else log.warn({ shard, records: count, reason: why.message }, 'the shard refused a turn as data; halving it to find the record');
     },
     poisoned(shard, { slot, offset, key }, reason) {
       log.error({ shard, stream, slot, offset: String(offset), key, reason }, 'record cannot apply: its key is parked; see `millrace parked list`');

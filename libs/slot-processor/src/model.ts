@@ -7,6 +7,8 @@ export interface StreamModel {
   readonly stream: Stream;
   /** W7: the tables that this stream alone writes. */
   readonly tables: readonly AnyTable[];
+  /** Records in one turn, where rows or messages of the stream are so large that the usual number would not fit in memory. */
+  readonly turnRecordsMax?: number;
   /** The command of a record, or the reason why it can never apply. */
   command(envelope: WriteEnvelope, at: At): Command | PoisonReason;
   /** Whether the outcome of a record is for the feed of outcomes; the others are between the streams. */

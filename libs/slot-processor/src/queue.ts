@@ -1,6 +1,6 @@
 /** What waits for a shard: slices in the order of their arrival, counted in records and bytes. */
 import { LANE_BYTES_HIGH, LANE_RECORDS_HIGH, LANE_RECORDS_LOW, TURN_BYTES_MAX, TURN_RECORDS_MAX } from './limits.ts';
-import type { Slot } from '@millrace/write';
+import { assert, type Slot } from '@millrace/write';
 import type { Slice } from './model.ts';
 import { cutSlice } from './slices.ts';
 
@@ -19,7 +19,9 @@ export interface SliceQueue {
   oldestAtMs(): number | undefined;
 }
 
-export function createSliceQueue(): SliceQueue {
+/** `turnRecordsMax`: records that one turn takes. */
+export function createSliceQueue(turnRecordsMax: number = TURN_RECORDS_MAX): SliceQueue {
+  assert(turnRecordsMax >= 1 && turnRecordsMax <= TURN_RECORDS_MAX, 'a turn takes records, and no more than any may');
   let slices: Slice[] = [];
   let records = 0;
   let bytes = 0;
@@ -36,7 +38,7 @@ export function createSliceQueue(): SliceQueue {
       bytes += slice.bytes;
     },
     take() {
-      const { turn, rest } = takeTurn(slices);
+      const { turn, rest } = takeTurn(slices, turnRecordsMax);
       slices = rest;
       recount();
       return turn;
@@ -54,12 +56,12 @@ export function createSliceQueue(): SliceQueue {
   };
 }
 
-function takeTurn(slices: readonly Slice[]): { turn: Slice[]; rest: Slice[] } {
+function takeTurn(slices: readonly Slice[], recordsMax: number): { turn: Slice[]; rest: Slice[] } {
   const turn: Slice[] = [];
   let records = 0;
   let bytes = 0;
   for (const [index, slice] of slices.entries()) {
-    const room = TURN_RECORDS_MAX - records;
+    const room = recordsMax - records;
     if (room <= 0 || (turn.length > 0 && bytes + slice.bytes > TURN_BYTES_MAX)) return { turn, rest: slices.slice(index) };
     if (slice.records.length > room) {
       const [head, tail] = cutSlice(slice, room);

@@ -6,7 +6,7 @@
  */
 import type { Message } from '@millrace/domain';
 import type { Lanes, OutgoingRecord } from '@millrace/kafka';
-import type { Database } from '@millrace/postgres';
+import type { Database, Sql } from '@millrace/postgres';
 import { slotOf } from '@millrace/ring';
 import { retry } from '@millrace/runtime';
 import { encodeOutcome, encodeWrite, RELEASE_TYPE } from '@millrace/wire';
@@ -111,20 +111,29 @@ export function createRelay(input: RelayInput): Relay {
     }
   }
 
-  async function catchUp({ slot, missing, from }: Stretch): Promise<void> {
-    for (let at = missing; ; ) {
-      const range = { slot, from: at, to: from, rowsMax: RELAY_CATCH_UP_ROWS_MAX };
-      const rows = await keepTrying(() => input.database.query<JournalEvent>(readJournal(model.stream, range)));
-      await publish([...(await releasedBy(slot, rows)), ...rows]);
-      if (rows.length < RELAY_CATCH_UP_ROWS_MAX) return;
-      at = (must(rows.at(-1), 'a full page has a last row').offset + 1n) as Offset;
+  async function catchUp({ slot, missing, from: to }: Stretch): Promise<void> {
+    for await (const rows of pages((page) => readJournal(model.stream, { slot, to, ...page }), missing)) {
+      await publishReleased(slot, rows);
+      await publish(rows);
     }
   }
 
   /** What the releases among these rows let go: it was committed with them, at older offsets. */
-  async function releasedBy(slot: Slot, rows: readonly JournalEvent[]): Promise<readonly JournalEvent[]> {
+  async function publishReleased(slot: Slot, rows: readonly JournalEvent[]): Promise<void> {
     const releases = rows.filter(({ type, outcome }) => type === RELEASE_TYPE && outcome === 'applied').map(({ offset }) => offset);
-    return releases.length === 0 ? [] : keepTrying(() => input.database.query<JournalEvent>(readReleased(model.stream, { slot, releases })));
+    if (releases.length === 0) return;
+    for await (const released of pages((page) => readReleased(model.stream, { slot, releases, ...page }), 0n as Offset)) await publish(released);
+  }
+
+  /** Rows of the journal from an offset on: so many at a time as memory is meant to hold, whatever they send. */
+  async function* pages(sqlOf: (page: { readonly from: Offset; readonly rowsMax: number }) => Sql, first: Offset): AsyncGenerator<readonly JournalEvent[]> {
+    for (let from = first; ; ) {
+      const sql = sqlOf({ from, rowsMax: RELAY_CATCH_UP_ROWS_MAX });
+      const rows = await keepTrying(() => input.database.query<JournalEvent>(sql));
+      yield rows;
+      if (rows.length < RELAY_CATCH_UP_ROWS_MAX) return;
+      from = (must(rows.at(-1), 'a full page has a last row').offset + 1n) as Offset;
+    }
   }
 
   async function publish(events: readonly JournalEvent[]): Promise<void> {

@@ -43,7 +43,7 @@ export interface TurnInput {
   readonly refused?: Refused;
 }
 
-/** @throws PgError: infrastructure or unknown commit (W5: run the turn again, it reads what became of it), or data. */
+/** @throws PgError: infrastructure or unknown commit (W5: run the turn again, it reads what became of it), or data; TurnTooLarge. */
 export async function runTurn(input: TurnInput): Promise<TurnResult> {
   return input.database.transaction(async (tx) => {
     const claim = await claimSlots(tx, input);

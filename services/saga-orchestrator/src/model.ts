@@ -4,10 +4,12 @@ import { sagaRecordTypes } from '@millrace/saga';
 import type { Command, PoisonReason, StreamModel } from '@millrace/slot-processor';
 import { toJson, type WriteEnvelope } from '@millrace/wire';
 import { INTERNAL_KEY_PREFIX } from '@millrace/write';
+import { TURN_RECORDS_MAX } from './limits.ts';
 
 export const sagasModel: StreamModel = {
   stream: 'sagas',
   tables: tables.filter((table) => table.stream === 'sagas'),
+  turnRecordsMax: TURN_RECORDS_MAX,
   command: commandOf,
   isPublic: ({ detail }) => isTransition(detail),
 };

@@ -1,6 +1,6 @@
 /** A toy stream for tests: accounts in one table, writes that add to them, a type that always throws. */
 import fc from 'fast-check';
-import { applied, put, refused, type AnyTable, type Row, type Table } from '@millrace/domain';
+import { applied, put, refused, type AnyTable, type At, type Message, type Row, type Table } from '@millrace/domain';
 import { slotOf } from '@millrace/ring';
 import { encodeWrite } from '@millrace/wire';
 import type { Offset, Slot } from '@millrace/write';
@@ -17,7 +17,7 @@ export const counter: Table<CounterRow> & AnyTable = {
 
 export const SLOTS = 4;
 
-/** `add` adds, but refuses to go below zero; `bad` has no valid data; `throws` fails in its reducer. */
+/** `add` adds, but refuses to go below zero; `send` adds and sends as many messages; `bad` has no valid data; `throws` fails in its reducer. */
 export const toyModel: StreamModel = {
   stream: 'writes',
   isPublic: () => true,
@@ -31,11 +31,17 @@ export const toyModel: StreamModel = {
       apply(rows) {
         if (type === 'throws') throw new TypeError('a bug of the reducer');
         const total = (rows.get<CounterRow>(counter, [at.key])?.total ?? 0n) + by;
-        return total < 0n ? refused('insufficient_funds') : applied(put(counter, { key: at.key, total }));
+        if (total < 0n) return refused('insufficient_funds');
+        const decision = applied(put(counter, { key: at.key, total }));
+        return type === 'send' ? { ...decision, messages: new Array<Message>(Number(by)).fill(messageTo(at)) } : decision;
       },
     };
   },
 };
+
+function messageTo({ key }: At): Message {
+  return { stream: 'sagas', key, type: 'toy', idempotencyKey: 'toy', data: {} };
+}
 
 export interface ToyWrite {
   readonly key: string;
