@@ -26,8 +26,11 @@ export interface TestCluster {
   drive(load: Load): Promise<DriveReport>;
   /** Drives a load until it is stopped, at a rate that leaves the machine time for the rest. */
   load(seed: string, ratePerSecond?: number): RunningLoad;
-  /** Waits until the shards reach the log's end, then checks everything from the first record on. */
-  verify(acked?: Iterable<Receipt>): Promise<Verdict>;
+  /**
+   * Waits until the shards reach the log's end, then checks everything from the first record on. `requireEnded`, for
+   * where nothing more comes: waits for the end of every saga as well, and what has not ended then is a difference.
+   */
+  verify(acked?: Iterable<Receipt>, options?: { readonly requireEnded?: boolean }): Promise<Verdict>;
   /** A request with the tenant's key; the body as JSON. */
   call(method: string, path: string, options?: CallOptions): Promise<Answer>;
   /** The slot of an account, an order or a sku of the tenant. */
@@ -133,7 +136,7 @@ export async function startTestCluster(options: Omit<LocalClusterOptions, 'dir'>
         },
       };
     },
-    async verify(acked) {
+    async verify(acked, { requireEnded = false } = {}) {
       for (const database of [control, ...shardIds().map(shard)]) await until(`database ${database.name} answers`, () => database.query({ text: 'select 1' }).catch(() => undefined));
       return verifyLedger({
         kafka,
@@ -144,6 +147,7 @@ export async function startTestCluster(options: Omit<LocalClusterOptions, 'dir'>
         shards: shard,
         allShardIds: shardIds() as ShardId[],
         acked,
+        requireEnded,
         waitMs: APPLY_WAIT_MS,
         signal: AbortSignal.timeout(2 * APPLY_WAIT_MS),
       });

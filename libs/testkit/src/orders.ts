@@ -93,35 +93,38 @@ export interface SagaCount {
   readonly held: number;
   readonly confirmed: number;
   readonly undone: number;
+  /** Of those that have ended, orders alone. */
+  readonly orders: number;
 }
 
 /** Sagas over all shards; a slot that moves is counted where it is applied. */
 export async function countSagas(cluster: TestCluster): Promise<SagaCount> {
   const counts = await Promise.all(
     cluster.local.file.shards.map(async ({ id }) => {
-      const rows = await cluster.shard(id).query<{ open: bigint; held: bigint; confirmed: bigint; undone: bigint }>({
+      const rows = await cluster.shard(id).query<{ open: bigint; held: bigint; confirmed: bigint; undone: bigint; orders: bigint }>({
         text: `
           with here as (select slot from slot where state in ('ACTIVE', 'MOVING'))
           select count(*) filter (where state in ('reserving', 'confirming', 'undoing')) as open,
                  count(*) filter (where state = 'confirmed') as confirmed,
                  count(*) filter (where state in ('rejected', 'cancelled')) as undone,
+                 count(*) filter (where saga = 'order' and state in ('confirmed', 'rejected', 'cancelled')) as orders,
                  (select count(*) from hold where state = 'held' and slot in (select slot from here)) as held
           from saga where slot in (select slot from here)`,
       });
       return must(rows[0], 'a count is one row');
     }),
   );
-  const sum = (of: 'open' | 'held' | 'confirmed' | 'undone'): number => counts.reduce((all, count) => all + Number(count[of]), 0);
-  return { open: sum('open'), held: sum('held'), confirmed: sum('confirmed'), undone: sum('undone') };
+  const sum = (of: keyof SagaCount): number => counts.reduce((all, count) => all + Number(count[of]), 0);
+  return { open: sum('open'), held: sum('held'), confirmed: sum('confirmed'), undone: sum('undone'), orders: sum('orders') };
 }
 
-/** Resolves when every saga has ended; `sagas` counts those that there must be at least. */
+/** Resolves when every saga has ended, of `atLeast` so many orders. */
 export async function untilSagasEnded(cluster: TestCluster, { atLeast = 0, deadlineMs = 120_000 } = {}): Promise<SagaCount> {
   return until(
     'every saga has ended',
     async () => {
       const count = await countSagas(cluster);
-      return count.open === 0 && count.held === 0 && count.confirmed + count.undone >= atLeast ? count : undefined;
+      return count.open === 0 && count.held === 0 && count.orders >= atLeast ? count : undefined;
     },
     { deadlineMs },
   );
