@@ -149,13 +149,24 @@ describe('an order', () => {
     ]);
   });
 
-  test('is one of two hundred for a sku of a hundred units: a hundred are confirmed, none is oversold', async () => {
-    await Promise.all([funded('crowd-acc', '1000.00'), stocked('hot', 100), stocked('beside', 1_000)]);
-    const answers = await Promise.all(Array.from({ length: 200 }, (_, n) => place(`crowd-${n}`, 'crowd-acc', [line('hot'), line('beside', 2, '0.50')])));
-    const states = answers.map((answer) => (ended(answer) as { state: string }).state);
-    expect(states.filter((state) => state === 'confirmed')).toHaveLength(100);
-    expect(states.filter((state) => state === 'rejected')).toHaveLength(100);
-    expect(await Promise.all([account('crowd-acc'), stock('hot'), stock('beside')])).toMatchObject([{ balance: '800.00', held: '0.00' }, { on_hand: 0, reserved: 0 }, { on_hand: 800, reserved: 0 }]);
+  test('is one of a thousand for a sku of a hundred units: a hundred are confirmed, none is oversold', async () => {
+    await Promise.all([funded('crowd-acc', '2000.00'), stocked('hot', 100), stocked('beside', 2_000)]);
+    const data = (n: number): object => ({ order: `crowd-${n}`, account: 'crowd-acc', currency: 'GBP', lines: [line('hot'), line('beside', 2, '0.50')] });
+    const acks = await bulk(Array.from({ length: 1_000 }, (_, n) => JSON.stringify({ type: 'order.place', idempotency_key: `crowd-${n}`, data: data(n) })));
+    const states: Record<string, number> = {};
+    await Promise.all(
+      acks.map(async ({ receipt }) => {
+        const { outcome } = (await until('the order has ended', async () => {
+          const { status, body } = await cluster.call('GET', `/v1/writes/${String(receipt)}`, { headers: WAIT });
+          // So many at once are told to come again.
+          return status === 200 && body['status'] === 'applied' && (body['outcome'] as { state: string }).state !== 'placed' ? body : undefined;
+        }, { pollMs: 200 })) as { outcome: { state: string; reason?: string } };
+        const end = [outcome.state, outcome.reason ?? []].flat().join(' ');
+        states[end] = (states[end] ?? 0) + 1;
+      }),
+    );
+    expect(states).toEqual({ confirmed: 100, 'rejected insufficient_stock': 900 });
+    expect(await Promise.all([account('crowd-acc'), stock('hot'), stock('beside')])).toMatchObject([{ balance: '1800.00', held: '0.00' }, { on_hand: 0, reserved: 0 }, { on_hand: 1_800, reserved: 0 }]);
   });
 });
 
@@ -367,5 +378,5 @@ async function stored(): Promise<readonly bigint[]> {
 }
 
 test('at the end the checker finds every saga ended, money and stock conserved, and nothing kept', async () => {
-  expect(await cluster.verify()).toMatchObject({ clean: true, differences: [], openSagas: [] });
+  expect(await cluster.verify(undefined, { requireEnded: true })).toMatchObject({ clean: true, differences: [], openSagas: [], sumsJudged: true });
 });
