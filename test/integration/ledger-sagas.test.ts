@@ -45,7 +45,7 @@ const anyStep: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.tuple(anySaga, fc.nat()).map(([{ key, saga }, id]) => (folds: Folds) => folds.send('sagas', key, 'saga.retry', { saga }, `\u0001retry-${id}`)) },
   { weight: 1, arbitrary: fc.tuple(anySaga, fc.nat()).map(([{ key, saga }, id]) => (folds: Folds) => folds.send('sagas', key, 'saga.pause', { saga }, `\u0001pause-${id}`)) },
   { weight: 2, arbitrary: fc.tuple(stream, anySaga, fc.constantFrom('retry', 'skip'), fc.nat()).map(([of, { key }, action, id]) => (folds: Folds) => folds.send(of, key, 'parked.release', { action }, `\u0001release-${id}`)) },
-  { weight: 2, arbitrary: fc.nat().map((pick) => (folds: Folds) => { const timers = folds.timers(); if (timers.length > 0) folds.fire(timers[pick % timers.length]!); }) },
+  { weight: 2, arbitrary: fc.nat().map((pick) => (folds: Folds) => { const timers = folds.timers(); if (timers.length > 0) folds.fire(timers[pick % timers.length]!, { isEarly: pick % 3 === 0 }); }) },
   { weight: 14, arbitrary: fc.tuple(stream, slot, fc.integer({ min: 1, max: 4 })).map(([of, at, count]) => (folds: Folds) => void folds.apply(of, at, count)) },
   { weight: 14, arbitrary: fc.tuple(stream, slot, fc.nat({ max: 3 })).map(([of, at, chance]) => (folds: Folds) => void folds.relay(of, at, { isNoted: chance > 0 })) },
 );

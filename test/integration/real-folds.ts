@@ -101,8 +101,10 @@ export function realFolds(owners: readonly ShardId[]) {
     return sagas.flatMap(({ key, saga, due_ms: dueMs }) => (dueMs === null ? [] : [{ key: String(key), saga: String(saga), dueMs: dueMs as bigint }]));
   }
 
-  function fire({ key, saga, dueMs }: SagaTimer): void {
-    send('sagas', key, 'saga.timeout', { saga, due_ms: Number(dueMs) }, `\u0001${saga}/timeout/${dueMs}`);
+  /** When it is due, or before, by a clock that is ahead. */
+  function fire({ key, saga, dueMs }: SagaTimer, { isEarly = false } = {}): void {
+    if (!isEarly) atMs = Math.max(atMs, Number(dueMs));
+    send('sagas', key, 'saga.timeout', { saga, due_ms: Number(dueMs) }, `\u0001${saga}/timeout/${dueMs}/${atMs}`);
   }
 
   /** Until nothing is left to apply or to publish; then until each timer has fired. That of a parked key finds no one. */
@@ -112,7 +114,7 @@ export function realFolds(owners: readonly ShardId[]) {
       isMoving = false;
       for (const slot of owners.keys()) for (const stream of STREAMS) isMoving = [apply(stream, slot), relay(stream, slot)].includes(true) || isMoving;
       const due = isMoving ? [] : timers().filter(({ key, saga }) => fired.size < fired.add(`${key} ${saga}`).size);
-      due.forEach(fire);
+      for (const timer of due) fire(timer);
       isMoving ||= due.length > 0;
     }
   }

@@ -189,7 +189,7 @@ function reply(model: SagaModel, at: Place, saga: ModelSaga, { kind, id, phase, 
 }
 
 function timeout(model: SagaModel, at: Place, saga: ModelSaga, dueMs: number): Answer {
-  if (saga.state !== 'reserving' || saga.dueMs !== dueMs) return OK;
+  if (saga.state !== 'reserving' || saga.dueMs !== dueMs || at.atMs < dueMs) return OK;
   const names = saga.parts.filter((_, index) => saga.waiting.includes(index)).map(({ kind, id }) => `${kind}/${id}`);
   const more = names.length > NAMED_MAX ? ` and ${names.length - NAMED_MAX} more` : '';
   const cause = { code: 'deadline_passed', detail: { waited_for: names.slice(0, NAMED_MAX).join(', ') + more } };
