@@ -195,10 +195,12 @@ describe('events', () => {
     }
   });
 
-  test('the timer fires by its row: a timeout of another deadline is late', () => {
+  test('the timer fires by its row and by the log: a timeout of another deadline is late, and so is one before its time', () => {
     const desk = createDesk();
     desk.record('order.start', ORDER);
     expect(desk.record('saga.timeout', { saga: 'order', due_ms: START_MS })).toEqual({ outcome: 'applied', changes: [] });
+    expect(desk.record('saga.timeout', { saga: 'order', due_ms: START_MS + 60_000 })).toEqual({ outcome: 'applied', changes: [] });
+    desk.pass(60_000);
     expect(desk.record('saga.timeout', { saga: 'order', due_ms: START_MS + 60_000 }).detail).toMatchObject({ state: 'undoing', reason: 'deadline_passed' });
   });
 

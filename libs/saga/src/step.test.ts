@@ -6,7 +6,7 @@ import { begin, partsOf, PHASES, step, type SagaEvent, type Step } from './step.
 import { orderParts, START_MS } from './testing/data.ts';
 
 const DUE_MS = START_MS + 900_000;
-const NOW_MS = START_MS + 7;
+const NOW_MS = DUE_MS + 7;
 const TIMEOUT: SagaEvent = { type: 'timeout', dueMs: DUE_MS };
 const CANCEL: SagaEvent = { type: 'cancel', by: 'client' };
 const RETRY: SagaEvent = { type: 'retry' };
@@ -173,6 +173,11 @@ describe('S3: a reply after the timeout, and a timeout after the reply', () => {
 
   test.each(ALL.filter(({ state }) => state !== 'reserving'))('in state $state the timeout is late', ({ make }) => {
     expect(step(make(), TIMEOUT, NOW_MS)).toEqual({ is: 'late' });
+  });
+
+  test('a timeout that the log finds early is late: it comes again when it is time', () => {
+    expect(step(reserving(), TIMEOUT, DUE_MS - 1)).toEqual({ is: 'late' });
+    expect(step(reserving(), TIMEOUT, DUE_MS)).toMatchObject({ is: 'moved', next: { state: 'undoing' } });
   });
 
   test('a timeout of another deadline is not its own', () => {

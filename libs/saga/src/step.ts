@@ -2,7 +2,8 @@
  * The step of a saga: what an event makes of it, and what it asks of its participants then. Pure.
  *
  * S1 every message moves a saga at most once: a reply counts where its part still waits in this state, and nowhere else.
- * S3 a reply that comes after the timeout is an event like any other: it finds its part asked to release already.
+ * S3 a reply that comes after the timeout is an event like any other: it finds its part asked to release already. A timeout
+ *    counts when it is time by the log: whoever fires it by a clock that is ahead ends nothing early.
  * S4 the last hold is the pivot: before it nothing is confirmed, after it nothing is released.
  * S5 who is open waits for somebody who answers always, or has a deadline: so every saga ends.
  */
@@ -25,7 +26,7 @@ export interface Order {
 
 export type Step =
   | { readonly is: 'moved'; readonly next: Saga; readonly send: readonly Order[] }
-  /** Nothing changes, because it has changed already. */
+  /** Nothing changes: it has changed already, or it is not time yet. */
   | { readonly is: 'late' }
   | { readonly is: 'refused'; readonly code: Refusal['code'] };
 
@@ -119,8 +120,8 @@ function everyone({ parts }: Pick<Saga, 'parts'>): readonly number[] {
 }
 
 function onTimeout(saga: Saga, dueMs: number, atMs: number): Step {
-  // S3: behind the last reply it comes too late.
-  if (saga.state !== 'reserving' || saga.dueMs !== dueMs) return LATE;
+  // S3: behind the last reply it comes too late; before its time, by the log, too early.
+  if (saga.state !== 'reserving' || saga.dueMs !== dueMs || atMs < dueMs) return LATE;
   const open = partsOf(saga).map(nameOfPart);
   const named = open.slice(0, NAMED_MAX).join(', ') + (open.length > NAMED_MAX ? ` and ${open.length - NAMED_MAX} more` : '');
   const cause: Refusal = { code: 'deadline_passed', detail: { waited_for: named } };

@@ -11,9 +11,11 @@ export const TURN_RECORDS_MAX = 500;
 /** Between two looks for timers on a shard. A look that finds a full page goes on at once. */
 export const LOOK_EVERY_MS = 500;
 export const LOOK_ROWS_MAX = 1_000;
+/** A timer is fired so long behind its time: where the clocks here and at the brokers are no further apart, no shot is early. */
+export const CLOCKS_APART_MS = 500;
 /** Timers of a shard that are fired and still stand there; behind them no other is fired until some are gone. */
 export const FIRED_MAX = 20_000;
-/** A timer that still stands is fired again after this, each time later: its key may be parked. */
+/** A timer that still stands is fired again after this, each time later: its key may be parked, or the shot was early. */
 export const FIRE_AGAIN = { baseMs: 15_000, maxMs: 600_000 } as const;
 /** Behind a look, or a shot, that failed. */
 export const TIMER_RETRY = { baseMs: 1_000, maxMs: 15_000 } as const;
@@ -37,3 +39,4 @@ export const OUTCOME_LOOK_MS = 100;
 
 assert(LOOK_ROWS_MAX <= FIRED_MAX, 'what one look finds can be remembered');
 assert(FIRE_AGAIN.baseMs > 10 * LOOK_EVERY_MS, 'a timer on its way through the log is not fired again');
+assert(CLOCKS_APART_MS < FIRE_AGAIN.baseMs, 'clocks that are a little apart cost less than a shot that is early');

@@ -4,12 +4,14 @@ import type { JournalRow } from '@millrace/slot-processor';
 import { must, type BodyHash, type Digest, type Offset, type ShardId, type Slot } from '@millrace/write';
 import { createSagaMetrics } from './metrics.ts';
 import { createStages } from './stages.ts';
+import { timeoutRecord } from './timers/timeout.ts';
 import { meaningOf } from './transition.ts';
 
 const shard = 'a' as ShardId;
 
 function row(type: string, detail: JournalRow['detail'], outcome: JournalRow['outcome'] = 'applied'): JournalRow {
-  const record = { slot: 1 as Slot, offset: 0n as Offset, key: 'demo/o-1', value: null, atMs: 0 };
+  const { slot, key, value } = timeoutRecord({ slot: 1 as Slot, key: 'demo/o-1', saga: 'order', due_ms: 0n }, 0);
+  const record = { slot: slot as Slot, offset: 0n as Offset, key: String(key), value: Buffer.from(value), atMs: 0 };
   return { record, bodyHash: 0n as BodyHash, digest: '' as Digest, type, outcome, detail, messages: null };
 }
 const moved = (type: string, state: string, afterMs: number, more = {}) => row(type, { saga: 'order', state, after_ms: String(afterMs), ...more });
@@ -57,6 +59,19 @@ describe('what committed rows tell', () => {
     told.committed(shard, [row('saga.cancel', { code: 'too_late' }, 'refused'), row('order.start', { code: 'order_exists' }, 'refused')]);
     expect(await valueOf('millrace_saga_refusals_total')).toEqual({ 'saga.cancel too_late': 1, 'order.start order_exists': 1 });
     expect(await valueOf('millrace_sagas_started_total')).toEqual({});
+  });
+
+  test('how late a shot is, or that it is early, is told by the log', async () => {
+    const { told, valueOf, sumOf } = metrics();
+    const shotAt = (atMs: number, outcome: JournalRow['outcome'] = 'applied') => {
+      const event = row('saga.timeout', null, outcome);
+      return { ...event, record: { ...event.record, atMs } };
+    };
+    told.fired(shard, 4);
+    told.committed(shard, [shotAt(-1_000), shotAt(0), shotAt(2_000), shotAt(99_000, 'refused')]);
+    expect(await valueOf('millrace_saga_timeouts_total')).toEqual({ a: 4 });
+    expect(await valueOf('millrace_saga_timeouts_early_total')).toEqual({ a: 1 });
+    expect(await sumOf('millrace_saga_timeout_late_seconds')).toEqual(['a 2']);
   });
 
   test('what is open ages while nobody counts it', async () => {

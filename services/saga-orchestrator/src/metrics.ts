@@ -5,12 +5,13 @@ import type { OnCommitted } from '@millrace/slot-processor';
 import type { ShardId } from '@millrace/write';
 import { STAGES_MAX } from './limits.ts';
 import { createStages } from './stages.ts';
+import { lateMsOf } from './timers/timeout.ts';
 import { meaningOf, type Meaning } from './transition.ts';
 
 export interface SagaMetrics {
   readonly committed: OnCommitted;
-  /** How late each timer was fired. */
-  fired(shard: ShardId, lateMs: readonly number[]): void;
+  /** So many timers: their shots are in the log. */
+  fired(shard: ShardId, timers: number): void;
   timersFailed(shard: ShardId, error: unknown, delayMs: number): void;
   /** What stands on the shard, of the slots that this process applies. */
   standing(shard: ShardId, now: Standing): void;
@@ -43,7 +44,8 @@ export function createSagaMetrics({ log, registry, now = Date.now }: { log: Log;
   const seconds = new Histogram({ name: 'millrace_saga_seconds', help: 'From the start of a saga to its end.', labelNames: ['kind', 'outcome'], buckets: SAGA_BUCKETS_SECONDS, registers });
   const stageSeconds = new Histogram({ name: 'millrace_saga_stage_seconds', help: 'How long a saga was in a state that it left.', labelNames: ['kind', 'state'], buckets: SAGA_BUCKETS_SECONDS, registers });
   const timeouts = new Counter({ name: 'millrace_saga_timeouts_total', help: 'Timers fired, those fired again included.', labelNames: ['shard'], registers });
-  const late = new Histogram({ name: 'millrace_saga_timeout_late_seconds', help: 'From when a timer was due until it was in the log.', labelNames: ['shard'], buckets: SAGA_BUCKETS_SECONDS, registers });
+  const early = new Counter({ name: 'millrace_saga_timeouts_early_total', help: 'Shots that the log finds early: who fired them has a clock that is ahead. The timers are fired again.', labelNames: ['shard'], registers });
+  const late = new Histogram({ name: 'millrace_saga_timeout_late_seconds', help: 'From when a timer was due until its shot was in the log, by the clock of the log.', labelNames: ['shard'], buckets: SAGA_BUCKETS_SECONDS, registers });
   const failures = new Counter({ name: 'millrace_saga_timer_failures_total', help: 'Looks for timers that failed and are tried again.', labelNames: ['shard'], registers });
   const open = new Gauge({ name: 'millrace_sagas_open', help: 'Sagas that have not ended, by state.', labelNames: ['shard', 'state'], registers });
   const known = new Map<ShardId, Standing>();
@@ -94,18 +96,23 @@ export function createSagaMetrics({ log, registry, now = Date.now }: { log: Log;
     log.info({ shard, saga: id, state, reason, attempt, afterMs }, event.isRetry ? 'saga is sent again' : `saga ${state}`);
   }
 
+  function shot(shard: ShardId, lateMs: number): void {
+    if (lateMs >= 0) return late.observe({ shard }, lateMs / 1000);
+    early.inc({ shard });
+    log.warn({ shard, earlyMs: -lateMs }, 'a timer was fired before its time: the clock of an orchestrator is ahead of the brokers; it is fired again');
+  }
+
   return {
     committed(shard, rows) {
       for (const row of rows) {
+        const lateMs = lateMsOf(row);
+        if (lateMs !== undefined) shot(shard, lateMs);
         const meaning = meaningOf(row);
         if (meaning.is === 'moved') moved(shard, meaning);
         else if (meaning.is === 'refused') refused.inc({ type: meaning.type, code: meaning.code });
       }
     },
-    fired(shard, lateMs) {
-      timeouts.inc({ shard }, lateMs.length);
-      for (const ms of lateMs) late.observe({ shard }, Math.max(0, ms / 1000));
-    },
+    fired: (shard, timers) => timeouts.inc({ shard }, timers),
     timersFailed(shard, error, delayMs) {
       failures.inc({ shard });
       log.warn({ shard, reason: String(error), delayMs }, 'timers of the shard wait; trying again');

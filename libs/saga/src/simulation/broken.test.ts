@@ -16,6 +16,7 @@ const MOVED_AGAIN = /^S1: .* moves .* again$/;
 const TWO_MESSAGES = /^S1: .* names two messages$/;
 const NO_END = /^S5: .* does not end/;
 const LOST = /^S5: (.* does not end|.* has not begun|.* still reserves)/;
+const DEADLINE_MISSED = /^S5: .* still reserves, and its deadline has passed$/;
 const ESCROW_LEFT = /^S5: .* (still holds|is kept for .* for ever)$/;
 const NOT_CONSERVED = /^S4: .* conserved it would be/;
 const NOT_HELD = /^S4: .* is confirming, and .* does not hold$/;
@@ -45,9 +46,11 @@ const VARIANTS: readonly Broken[] = [
   { title: 'no release to a part that has not answered', without: 'releaseToUnanswered', finds: ESCROW_LEFT },
   { title: 'no release to a part that refused, after a retry', without: 'refusedIsReleasedAfterRetry', finds: ESCROW_LEFT },
   { title: 'an end before all have released', without: 'endsWhenAllAnswered', finds: ESCROW_LEFT },
-  { title: 'a timeout that undoes after the pivot', without: 'timeoutBeforePivot', finds: /^S3: saga.timeout/ },
+  { title: 'a timeout that undoes after the pivot', without: 'timeoutBeforePivot', finds: /^S3: saga.timeout of a deadline/ },
   { title: 'a cancel that undoes after the pivot', without: 'cancelBeforePivot', finds: /^S4: .* goes from confirming to undoing$/ },
-  { title: 'a timer kept in memory', without: 'timersAreRows', finds: /^S5: .* still reserves, and its deadline has passed$/ },
+  { title: 'an early timeout that is believed', without: 'timeoutWhenDue', finds: /^S3: saga.timeout moves .* before its time$/ },
+  { title: 'a timer whose shots are one record', without: 'shotsAreRecords', finds: DEADLINE_MISSED },
+  { title: 'a timer kept in memory', without: 'timersAreRows', finds: DEADLINE_MISSED },
 
   { title: 'a return of an order that is not confirmed', without: 'returnOfConfirmed', finds: /^S[14]: / },
   { title: "a return's claim that is not taken from its order", without: 'claimTaken', finds: CLAIMS },

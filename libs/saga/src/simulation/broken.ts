@@ -137,6 +137,9 @@ export const BREAKAGES: { readonly [R in Rule]?: Breakage } = {
   timeoutBeforePivot: {
     given: (fold) => (fold.type === 'saga.timeout' ? backBeforePivot(fold, fold.data.due_ms ?? 0) : fold),
   },
+  timeoutWhenDue: {
+    given: (fold) => (fold.type === 'saga.timeout' ? { ...fold, at: { ...fold.at, atMs: Math.max(fold.at.atMs, fold.data.due_ms ?? 0) } } : fold),
+  },
   cancelBeforePivot: {
     given: (fold) => (fold.type === 'saga.cancel' ? backBeforePivot(fold, 0) : fold),
   },

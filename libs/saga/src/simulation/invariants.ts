@@ -106,6 +106,7 @@ export function createInvariants(world: World): Invariants {
     if (before && before.state !== 'reserving' && (record.type === SAGA_TIMEOUT || (record.type === SAGA_REPLY && data.phase === 'hold'))) {
       violates(`S3: ${record.type} of ${data.phase ?? 'a deadline'} moves ${id}, which is ${before.state}`);
     }
+    if (before && record.type === SAGA_TIMEOUT && record.atMs < (data.due_ms ?? 0)) violates(`S3: saga.timeout moves ${id} before its time`);
     if (before && !NEXT[before.state].includes(saga.state)) violates(`S4: ${id} goes from ${before.state} to ${saga.state}`);
     if (before?.state !== saga.state) keepsItsWord(id, saga);
   }

@@ -1,7 +1,10 @@
 /** What carries messages from journals to logs: relays, flights, timers; and what befalls them: crashes and moves. */
 import { SAGA_TIMEOUT, type Message, type SagaRow } from '@millrace/domain';
 import { INTERNAL_KEY_PREFIX, must, type RoutingKey, type Stream } from '@millrace/write';
-import { createRelay, SHARDS, STREAMS, type Flight, type Relay, type Slot, type World } from './world.ts';
+import { createRelay, SHARDS, STREAMS, type Relay, type Slot, type World } from './world.ts';
+
+/** Shorter than it is, so that schedules meet it. */
+const FIRE_AGAIN_MS = 1_000;
 
 /** Publishes the next row of the journal; false where there is none. `twice`: the acknowledgement was lost. */
 export function publishNext(world: World, relay: Relay, twice: boolean): boolean {
@@ -63,21 +66,24 @@ function restart(world: World, slot: Slot): void {
   if (!world.holds('timersAreRows')) slot.due.clear();
 }
 
-/** Fires the timers of a slot that are due, each once as far as its process remembers. */
+/** Fires the timers of a slot that are due by the clock of its process, and again after a while while they stand. */
 export function fire(world: World, slot: Slot): boolean {
   if (slot.owner === world.down) return false;
   const fired = must(world.fired[slot.owner], 'a shard has a process');
+  const nowMs = world.nowMs + (slot.owner === 0 ? world.aheadMs : 0);
   let some = false;
   for (const [name, row] of slot.due) {
-    if (row.due_ms === null || Number(row.due_ms) > world.nowMs || fired.has(name)) continue;
-    fired.add(name);
+    if (row.due_ms === null || Number(row.due_ms) > nowMs || nowMs < (fired.get(name) ?? -Infinity) + FIRE_AGAIN_MS) continue;
+    fired.set(name, nowMs);
     some = true;
-    world.flights.push({ ...timeoutOf(row), shard: slot.owner, offset: 0 });
+    if (Number(row.due_ms) > world.nowMs) world.happens('a timer is fired early');
+    const shot = world.holds('shotsAreRecords') ? `/${nowMs}` : '';
+    world.flights.push({ message: timeoutOf(row, shot), shard: slot.owner, offset: 0 });
   }
   return some;
 }
 
-function timeoutOf({ key, saga, due_ms: due }: SagaRow): Pick<Flight, 'message'> {
+function timeoutOf({ key, saga, due_ms: due }: SagaRow, shot: string): Message {
   const data = { saga, due_ms: Number(due) };
-  return { message: { stream: 'sagas', key: key as RoutingKey, type: SAGA_TIMEOUT, idempotencyKey: `${INTERNAL_KEY_PREFIX}${saga}/timeout/${due}`, data } };
+  return { stream: 'sagas', key: key as RoutingKey, type: SAGA_TIMEOUT, idempotencyKey: `${INTERNAL_KEY_PREFIX}${saga}/timeout/${due}${shot}`, data };
 }

@@ -23,7 +23,9 @@ export const RULES = {
   refusedIsReleasedAfterRetry: 'After a retry also who refused is released: it may have held the other attempt (S5).',
   endsWhenAllAnswered: 'A saga ends when everybody has answered, not when everybody was asked (S5).',
   timeoutBeforePivot: 'A timeout after the pivot undoes nothing (S3).',
+  timeoutWhenDue: 'A timeout counts when it is time by the log: a process whose clock is ahead undoes nothing early (S3).',
   cancelBeforePivot: 'A cancel after the pivot undoes nothing (S4).',
+  shotsAreRecords: 'Each shot of a timer is a record of its own: one that was early, or skipped, does not use it up (S5).',
   timersAreRows: 'Timers are rows, and outlive crashes and moves (S5).',
   // Returns
   returnOfConfirmed: 'Only a confirmed order has anything to return (S4).',

@@ -46,7 +46,7 @@ interface Run {
 export function runSchedule(seed: number, plan: Plan, happens: (what: string) => void): number {
   const random = createRandom(seed);
   const troubles = plan.troubles ?? drawTroubles(random);
-  const world = createWorld({ random, broken: plan.broken, happens });
+  const world = createWorld({ random, broken: plan.broken, aheadMs: troubles.aheadMs, happens });
   const invariants = createInvariants(world);
   const turns = createTurns(world, invariants, (plan.broken && BREAKAGES[plan.broken]) ?? WHOLE);
   const script = createScript(random);

@@ -34,7 +34,7 @@ describe('sagas in a world of troubles', () => {
         ...Object.entries(reasons).flatMap(([kind, codes]) => [`${kind} confirmed`, ...codes.map((code) => `${kind} ${code.startsWith('cancelled') ? 'cancelled' : 'rejected'} ${code}`)]),
         ...['return.start exceeds_bought', 'return.start not_confirmed', 'return.start return_exists', 'saga.cancel too_late', 'saga.cancel already_rejected', 'saga.cancel already_cancelled', 'saga.retry already_ended'],
         ...['account', 'stock'].flatMap((kind) => [...['hold', 'confirm', 'release'].map((phase) => `an operator skips ${kind}.${phase}`), `${kind}.hold already_released`]),
-        ...['an operator skips saga.reply', 'a record comes twice', 'a process crashes', 'a slot moves', 'a zombie publishes', 'a shard is down', 'saga.timeout'],
+        ...['an operator skips saga.reply', 'an operator skips saga.timeout', 'a timer is fired early', 'a record comes twice', 'a process crashes', 'a slot moves', 'a zombie publishes', 'a shard is down', 'saga.timeout'],
       ];
       if (SCHEDULES >= 10_000) expect(events.filter((event) => !tally.has(event))).toEqual([]);
     },

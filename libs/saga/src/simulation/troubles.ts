@@ -12,7 +12,7 @@ export interface Troubles {
   readonly move: number;
   /** A process that lost its slot publishes what it has in memory. */
   readonly zombie: number;
-  /** An operator skips a command, or a reply, that cannot be applied. */
+  /** An operator skips a command, a reply or a timeout that cannot be applied. */
   readonly skip: number;
   readonly retry: number;
   readonly cancel: number;
@@ -22,13 +22,15 @@ export interface Troubles {
   readonly twice: number;
   /** Messages arrive in the order in which they were published. */
   readonly inOrder: boolean;
+  /** How far the clock of a process is ahead of the log's. */
+  readonly aheadMs: number;
   /** How far the clock goes at once. */
   readonly tickMs: number;
   readonly steps: number;
 }
 
 /** Nothing does. */
-export const CALM: Troubles = { crash: 0, move: 0, zombie: 0, skip: 0, retry: 0, cancel: 0, down: 0, twice: 0, inOrder: true, tickMs: 1, steps: 100 };
+export const CALM: Troubles = { crash: 0, move: 0, zombie: 0, skip: 0, retry: 0, cancel: 0, down: 0, twice: 0, inOrder: true, aheadMs: 0, tickMs: 1, steps: 100 };
 
 const FEW = [0, 0, 12, 40] as const;
 
@@ -43,6 +45,7 @@ export function drawTroubles(random: Random): Troubles {
     down: random.pick([0, 0, 0, 30] as const),
     twice: random.pick([0, 2, 6] as const),
     inOrder: random.oneIn(3),
+    aheadMs: random.pick([0, 0, 0, 2_000, 100_000] as const),
     tickMs: random.pick([1, 1, 100, 1_000] as const),
     steps: 30 + random.below(90),
   };

@@ -1,5 +1,5 @@
 /** A turn: the next records of a slot's stream, folded into its rows and its journal. Crashes come between turns. */
-import { commandTypes, saga as sagaTable, SAGA_REPLY, writeTypes, type At, type Change, type Decision, type Message, type Rows, type SagaRow, type Table } from '@millrace/domain';
+import { commandTypes, saga as sagaTable, SAGA_REPLY, SAGA_TIMEOUT, writeTypes, type At, type Change, type Decision, type Message, type Rows, type SagaRow, type Table } from '@millrace/domain';
 import { AssertionFailed, digestOf, must, tenantOf, type Offset, type Stream } from '@millrace/write';
 import { sagaRecordTypes } from '../records.ts';
 import type { Breakage, Fold } from './broken.ts';
@@ -11,7 +11,7 @@ const NOTHING: readonly Message[] = [];
 export interface Turns {
   /** Applies the next record; false where there is none, or the shard is down. */
   next(slot: Slot, stream: Stream): boolean;
-  /** An operator skips the next command, or reply, which cannot be applied: it is refused, and moves and answers nobody. */
+  /** An operator skips the next command, reply or timeout, which cannot be applied: it is refused, and moves and answers nobody. */
   skip(slot: Slot, stream: Stream): void;
 }
 
@@ -41,7 +41,7 @@ export function createTurns(world: World, invariants: Invariants, breakage: Brea
     const rows: Rows = { get: <R>(table: Table<R>, rowKey: readonly string[]) => slot.rows.get(nameOf(table, rowKey)) as R | undefined };
     const fold: Fold = { stream, type, data: data as Fold['data'], at, rows };
     const given = breakage.given?.(fold) ?? fold;
-    const own = decided(() => recordType.apply(given.rows, at, given.data));
+    const own = decided(() => recordType.apply(given.rows, given.at, given.data));
     const decision = breakage.decided?.(own, given, world.random) ?? own;
     world.happens(toldBy(type, decision));
     const changes = decision.outcome === 'applied' ? decision.changes : [];
@@ -60,15 +60,20 @@ export function createTurns(world: World, invariants: Invariants, breakage: Brea
     next,
     skip(slot, stream) {
       const record = slot.logs[stream][slot.positions[stream]];
-      if (record === undefined || !(commandTypes.has(record.type) || record.type === SAGA_REPLY) || slot.owner === world.down) return;
+      if (record === undefined || !isSkippable(record) || slot.owner === world.down) return;
       const digest = digestOf(record.key, record.idempotencyKey);
       if (slot.seen.has(digest)) return;
       slot.seen.set(digest, record.data);
       slot.journal[stream][slot.positions[stream]++] = NOTHING;
-      world.skipped += 1;
+      // A timer is fired again as long as it stands.
+      if (record.type !== SAGA_TIMEOUT) world.skipped += 1;
       world.happens(`an operator skips ${record.type}`);
     },
   };
+}
+
+function isSkippable({ type }: LogRecord): boolean {
+  return commandTypes.has(type) || type === SAGA_REPLY || type === SAGA_TIMEOUT;
 }
 
 /** A transition of a saga, or what became of any other record. */

@@ -72,8 +72,10 @@ export interface World {
   flights: Flight[];
   /** Of slots that moved away, by processes that do not know. */
   zombies: Relay[];
-  /** By shard: the timers that its process has fired. */
-  readonly fired: readonly Set<string>[];
+  /** By shard: the timers that its process has fired, and when by its clock. */
+  readonly fired: readonly Map<string, number>[];
+  /** How far the clock of the process on the first shard is ahead of the log's. */
+  readonly aheadMs: number;
   /** The shard whose slots apply nothing. */
   down: number | undefined;
   /** Commands and replies that an operator skipped. */
@@ -97,10 +99,11 @@ export function violates(what: string): never {
 export interface WorldInput {
   readonly random: Random;
   readonly broken: Rule | undefined;
+  readonly aheadMs: number;
   readonly happens: (what: string) => void;
 }
 
-export function createWorld({ random, broken, happens }: WorldInput): World {
+export function createWorld({ random, broken, aheadMs, happens }: WorldInput): World {
   const slots = Array.from({ length: SLOTS }, (_, id) => createSlot(id));
   return {
     random,
@@ -108,7 +111,8 @@ export function createWorld({ random, broken, happens }: WorldInput): World {
     nowMs: 1_700_000_000_000,
     flights: [],
     zombies: [],
-    fired: Array.from({ length: SHARDS }, () => new Set<string>()),
+    fired: Array.from({ length: SHARDS }, () => new Map<string, number>()),
+    aheadMs,
     down: undefined,
     skipped: 0,
     slotOf: (key) => must(slots[hashOf(key) % SLOTS], 'every key has a slot'),

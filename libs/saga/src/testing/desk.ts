@@ -9,6 +9,8 @@ import { START_MS } from './data.ts';
 export interface Desk {
   /** @throws where the schema refuses the data, or the fold gets or changes a row that its reads do not name. */
   record(type: string, data: object): Decision;
+  /** Time goes by, for the log too. */
+  pass(ms: number): void;
   /** Answers every command of a decision: `done`. Gives the decision on the last answer. */
   answerAll(decision: Decision): Decision;
   saga(name: string): Saga | undefined;
@@ -17,11 +19,12 @@ export interface Desk {
 export function createDesk(key = 'demo/ord-1'): Desk {
   const rows = new Map<string, SagaRow>();
   let offset = 0n;
+  let passedMs = 0;
 
   function record(type: string, unparsed: object): Decision {
     const recordType = must(sagaRecordTypes.get(type), `there is a record type ${type}`);
     const data = recordType.schema.parse(unparsed);
-    const at: At = { key: key as RoutingKey, tenant: must(tenantOf(key), 'a key has a tenant'), atMs: START_MS + Number(offset), offset: offset++ as Offset };
+    const at: At = { key: key as RoutingKey, tenant: must(tenantOf(key), 'a key has a tenant'), atMs: START_MS + passedMs + Number(offset), offset: offset++ as Offset };
     const readable = new Set(recordType.reads(at, data).map((ref) => ref.key.join(' ')));
     const named = (name: string) => assert(readable.has(name), `${type} touches ${name}, which its reads do not name`);
     const view: Rows = {
@@ -43,6 +46,9 @@ export function createDesk(key = 'demo/ord-1'): Desk {
 
   return {
     record,
+    pass(ms) {
+      passedMs += ms;
+    },
     answerAll({ messages = [] }) {
       const last = messages.map((command) => record('saga.reply', replyOf(command))).at(-1);
       return must(last, 'somebody was asked');

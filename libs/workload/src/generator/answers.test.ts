@@ -42,7 +42,9 @@ function createWorld(random: Random) {
     const digest = `${stream} ${key} ${idempotencyKey}`;
     if (known.has(digest)) return;
     known.add(digest);
-    const at: At = { key, tenant, atMs: Number(offset), offset: offset++ as Offset };
+    // A timer is fired when it is due.
+    const atMs = type === 'saga.timeout' ? (data as { readonly due_ms: number }).due_ms : Number(offset);
+    const at: At = { key, tenant, atMs, offset: offset++ as Offset };
     const decision = stream === 'sagas' ? sagaRecordTypes.get(type)!.apply(reader, at, data) : applyWrite(type, at, data);
     outcomes.set(digest, { offset: at.offset, decision });
     for (const { table, row } of decision.outcome === 'applied' ? decision.changes : []) {

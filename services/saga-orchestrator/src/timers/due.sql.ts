@@ -11,7 +11,8 @@ export interface DueTimer {
 
 export interface DuePage {
   readonly slots: readonly Slot[];
-  readonly nowMs: number;
+  /** What was due by then. */
+  readonly untilMs: number;
   /** The last timer of the page before. */
   readonly behind: DueTimer | undefined;
   readonly rowsMax: number;
@@ -23,12 +24,12 @@ export interface DuePage {
  * By the index of timers, whatever the planner believes: it holds open sagas alone. The slot is compared so that the
  * primary key, which begins with it, cannot serve.
  */
-export function readDue({ slots, nowMs, behind, rowsMax }: DuePage): Sql {
+export function readDue({ slots, untilMs, behind, rowsMax }: DuePage): Sql {
   return {
     name: 'saga-due',
     text: `select slot, key, saga, due_ms from saga
            where due_ms between $2 and $3 and slot + 0 = any ($1::int[]) and (due_ms, slot, key, saga) > ($2, $4, $5, $6)
            order by due_ms, slot, key, saga limit $7`,
-    values: [slots, behind?.due_ms ?? 0n, nowMs, behind?.slot ?? -1, behind?.key ?? '', behind?.saga ?? '', rowsMax],
+    values: [slots, behind?.due_ms ?? 0n, untilMs, behind?.slot ?? -1, behind?.key ?? '', behind?.saga ?? '', rowsMax],
   };
 }

@@ -1,4 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
+import type { OutgoingRecord } from '@millrace/kafka';
+import { parseWrite, type WriteEnvelope } from '@millrace/wire';
 import type { Slot } from '@millrace/write';
 import fc from 'fast-check';
 import type { DueTimer } from './due.sql.ts';
@@ -58,8 +60,10 @@ describe('timers that stand', () => {
     );
   });
 
-  test('S1 a timer fired twice is the same record; another time of the same saga is another one', () => {
-    expect(timeoutRecord(timer(1))).toEqual(timeoutRecord(timer(1)));
-    expect(timeoutRecord(timer(1)).value).not.toEqual(timeoutRecord({ ...timer(1), due_ms: 2n }).value);
+  test('each shot is a record of its own, which names the timer', () => {
+    const keyOf = (record: OutgoingRecord) => (parseWrite(Buffer.from(record.value)) as WriteEnvelope).idempotencyKey;
+    const shots = [timeoutRecord(timer(1), 10), timeoutRecord(timer(1), 11), timeoutRecord({ ...timer(1), due_ms: 2n }, 10)];
+    expect(new Set(shots.map(keyOf)).size).toBe(3);
+    expect(shots.map(({ value }) => (parseWrite(Buffer.from(value)) as WriteEnvelope).data)).toEqual([1, 1, 2].map((dueMs) => ({ saga: 'order', due_ms: dueMs })));
   });
 });

@@ -1,15 +1,16 @@
 /**
  * Timers: rows on the shards, fired by whoever applies their slots, as records of the stream. Time enters only so.
  *
- * Each shard is looked at by itself: one that is down keeps its timers, and no other's waits. Two processes that both
- * take a slot for theirs fire the same record, and it counts once.
+ * Each shard is looked at by itself: one that is down keeps its timers, and no other's waits. Of two processes that both
+ * take a slot for theirs each fires: the shot that comes second finds the saga moved. Whether a shot comes in time is
+ * for the log to say, not for the clock here.
  */
 import { KafkaUnavailable, LaneFull, ProduceUnknown, type Lanes } from '@millrace/kafka';
 import { PgError, type Database } from '@millrace/postgres';
 import { backoffMs, sleep, type Log } from '@millrace/runtime';
 import { UnknownShard } from '@millrace/topology';
 import type { ShardId, Slot } from '@millrace/write';
-import { FIRED_MAX, FIRE_AGAIN, LOOK_EVERY_MS, LOOK_ROWS_MAX, TIMER_RETRY } from '../limits.ts';
+import { CLOCKS_APART_MS, FIRED_MAX, FIRE_AGAIN, LOOK_EVERY_MS, LOOK_ROWS_MAX, TIMER_RETRY } from '../limits.ts';
 import type { SagaMetrics } from '../metrics.ts';
 import { readDue, type DueTimer } from './due.sql.ts';
 import { createFired } from './fired.ts';
@@ -94,12 +95,12 @@ function createLook({ shard, slotsOn, database, lanes, metrics, now = Date.now }
   return async () => {
     const slots = slotsOn(shard);
     const nowMs = now();
-    const page = slots.length === 0 ? [] : await database(shard).query<DueTimer>(readDue({ slots, nowMs, behind, rowsMax: LOOK_ROWS_MAX }));
+    const page = slots.length === 0 ? [] : await database(shard).query<DueTimer>(readDue({ slots, untilMs: nowMs - CLOCKS_APART_MS, behind, rowsMax: LOOK_ROWS_MAX }));
     const due = fired.due(page, nowMs);
     if (due.length > 0) {
-      await lanes.sendMany(due.map(timeoutRecord));
+      await lanes.sendMany(due.map((timer) => timeoutRecord(timer, nowMs)));
       fired.shot(due, nowMs);
-      metrics.fired(shard, due.map(({ due_ms: dueMs }) => now() - Number(dueMs)));
+      metrics.fired(shard, due.length);
     }
     const more = page.length === LOOK_ROWS_MAX && !fired.isFull();
     behind = more ? page.at(-1) : undefined;
