@@ -98,6 +98,11 @@ describe.each(DRAINING)('%s, draining', (service) => {
   });
 });
 
+test('operators reach the sagas also while no orchestrator is ready', () => {
+  const service = read(`${KUBERNETES}/saga-orchestrator.yaml`).split('\n---\n').find((part) => part.includes('kind: Service\n'));
+  expect(service).toContain('\n  publishNotReadyAddresses: true\n');
+});
+
 describe('metrics', () => {
   const declared = declaredMetrics();
   const names = new Set(declared.map(({ name }) => name));
@@ -140,6 +145,11 @@ describe('alerts', () => {
     expect(Number(all(lag, /millrace_lag_seconds\) > (\d+)/g)[0]) * 1000).toBe(RETENTION_MS / 4);
     expect(Number(all(down, /for: (\d+)h/g)[0]) * 3_600_000).toBe(RETENTION_MS / 4);
   });
+});
+
+test('the alert of a relay that is stuck names every topic that a stream sends to', () => {
+  const [, alert = ''] = /alert: MillraceRelayStuck\n((?:.+\n)+)/.exec(read('deploy/prometheus/alerts.yaml')) ?? [];
+  for (const topic of ['outcomes', 'sagas', 'writes']) expect(alert).toMatch(new RegExp(`action: .*\\b${topic}\\b`));
 });
 
 describe('error codes', () => {
