@@ -27,6 +27,7 @@ import { createInFlightReads } from '../../services/ingest-gateway/src/read/in-f
 import { createOutcomes } from '../../services/ingest-gateway/src/read/outcomes.ts';
 import { readProgress } from '../../services/ingest-gateway/src/read/positions.sql.ts';
 import { createStatusBatches } from '../../services/ingest-gateway/src/read/status-batches.ts';
+import { createWaits } from '../../services/ingest-gateway/src/read/waits.ts';
 import { createWatch, type Watch } from '../../services/ingest-gateway/src/read/watch.ts';
 import { accountRoutes } from '../../services/ingest-gateway/src/route/accounts.ts';
 import { failures } from '../../services/ingest-gateway/src/route/fallback.ts';
@@ -92,7 +93,7 @@ async function serve(): Promise<void> {
     return real.until(shard, slot, wanted, expiresAtMs);
   };
   watch = { ...real, until };
-  const follow = createFollowSlot({ topology, database, watch, log });
+  const follow = createFollowSlot({ topology, database, watch, waits: createWaits(limits), log });
   const outcomes = createOutcomes({ follow, batches: createStatusBatches(limits.statusBatchMax), limits, log });
   const metrics = createMetrics(createRegistry());
   const keys = { tenantOf: () => tenant, reload: () => undefined, stop: () => undefined };

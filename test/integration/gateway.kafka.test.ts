@@ -13,6 +13,7 @@ import { slotOf } from '@millrace/ring';
 import { createLog, type Life } from '@millrace/runtime';
 import { createShards, type Shards } from '@millrace/topology';
 import { decodeReceipt, digestOf, encodeReceipt, routingKey, type Digest, type Offset, type Receipt, type ShardId, type Tenant } from '@millrace/write';
+import type { GatewayConfig } from '../../services/ingest-gateway/src/config.ts';
 import { startGateway, type Gateway } from '../../services/ingest-gateway/src/gateway.ts';
 import { limits } from '../../services/ingest-gateway/src/limits.ts';
 import { establish } from '../../services/ring-manager/src/establish.ts';
@@ -28,6 +29,7 @@ let postgres: Postgres;
 let kafka: KafkaClient;
 let shards: Shards;
 let control: Database;
+let config: GatewayConfig;
 let gateway: Gateway;
 let life: TestLife;
 
@@ -67,14 +69,11 @@ beforeAll(async () => {
   shards = createShards({ file: files.shards, log, settings: POOL });
   await establish({ control, shards, kafka, topicPrefix: '', slots: SLOTS, replicationFactor: 1, minInsync: 1, log });
   life = createLife();
-  gateway = await startGateway({
-    config: {
-      host: '127.0.0.1', port: 0, opsHost: '127.0.0.1', opsPort: 0, brokers: [broker.address], topicPrefix: '', controlUrl: urlOf('control'),
-      shardsFile: files.shards, apiKeysFile: files.keys, logLevel: 'fatal', instance: 'gateway',
-    },
-    log,
-    life,
-  });
+  config = {
+    host: '127.0.0.1', port: 0, opsHost: '127.0.0.1', opsPort: 0, brokers: [broker.address], topicPrefix: '', controlUrl: urlOf('control'),
+    shardsFile: files.shards, apiKeysFile: files.keys, logLevel: 'fatal', instance: 'gateway',
+  };
+  gateway = await startGateway({ config, log, life });
 });
 
 afterAll(async () => {
@@ -100,12 +99,13 @@ interface Ask {
   readonly headers?: Readonly<Record<string, string | undefined>>;
   readonly body?: string | Buffer;
   readonly key?: string;
+  readonly of?: Gateway;
 }
 
-function ask(path: string, { method = 'GET', headers = {}, body, key = 'demo-key' }: Ask = {}): Promise<Reply> {
+function ask(path: string, { method = 'GET', headers = {}, body, key = 'demo-key', of = gateway }: Ask = {}): Promise<Reply> {
   const sent = Object.entries({ authorization: `Bearer ${key}`, ...headers }).filter((entry): entry is [string, string] => entry[1] !== undefined);
   return new Promise((resolve, reject) => {
-    const req = request(gateway.url + path, { method, headers: Object.fromEntries(sent), agent: false }, (res) => {
+    const req = request(of.url + path, { method, headers: Object.fromEntries(sent), agent: false }, (res) => {
       const chunks: Buffer[] = [];
       res.on('data', (chunk: Buffer) => chunks.push(chunk));
       res.on('end', () => {
@@ -152,8 +152,8 @@ async function until(condition: () => Promise<boolean>): Promise<void> {
 }
 
 /** The value of a metric, by its name and labels as they are exposed; 0 where there is none yet. */
-async function metric(series: string): Promise<number> {
-  const metrics = await (await fetch(`${gateway.opsUrl}/metrics`)).text();
+async function metric(series: string, of = gateway): Promise<number> {
+  const metrics = await (await fetch(`${of.opsUrl}/metrics`)).text();
   const line = metrics.split('\n').find((one) => one.startsWith(`${series} `));
   return Number(line?.slice(series.length + 1) ?? 0);
 }
@@ -205,6 +205,10 @@ const accountRow = (slot: number, account: string, balance: bigint): { text: str
 });
 
 describe('a single write', () => {
+  /** Of a second gateway, where a test starts one. */
+  const another = createLife();
+  afterAll(() => another.drain());
+
   test('is answered with a receipt of the place where Kafka holds it', async () => {
     const account = `acc-${randomUUID()}`;
     const reply = await openAccount(account, { idempotencyKey: 'first' });
@@ -292,6 +296,29 @@ describe('a single write', () => {
 
   test('is accepted where the outcome does not come in the time that the client gives', async () => {
     expect(await openAccount(`acc-${randomUUID()}`, { headers: { prefer: 'wait=1' } })).toMatchObject({ status: 202, json: { status: 'accepted' } });
+  });
+
+  test('is accepted at once where as many wait as may, a status is what is known, and who waits keeps waiting', async () => {
+    const of = await startGateway({ config, log, life: another, limits: { ...limits, waitersMax: 3, inFlightReadsMax: 3 } });
+    const prefer = { headers: { prefer: 'wait=30' } };
+    const ids = Array.from({ length: 200 }, () => `acc-${randomUUID()}`);
+    // Each in a slot of its own, because the test applies them in another order than they came.
+    const [account = '', ...accounts] = [...new Map(ids.map((id) => [slotOf(routingKey(DEMO, id), SLOTS), id])).values()].slice(0, 4);
+    const waiting = accounts.map((account) => openAccount(account, { of, idempotencyKey: account, ...prefer }));
+    await until(async () => (await metric('millrace_gateway_waiters', of)) === 3);
+    const refused = await openAccount(account, { of, ...prefer });
+    const status = `/v1/writes/${String(refused.json['receipt'])}`;
+    expect(refused).toMatchObject({ status: 202, json: { status: 'accepted' } });
+    expect(await ask(status, { of, ...prefer })).toMatchObject({ status: 200, json: { status: 'accepted' } });
+    expect(await ask(`/v1/accounts/${account}?after=${String(refused.json['receipt'])}`, { of, ...prefer })).toMatchObject({ status: 429, json: { code: 'too_many_requests' } });
+    await apply(receiptIn(refused), { key: routingKey(DEMO, account) });
+    expect(await ask(status, { of, ...prefer })).toMatchObject({ status: 200, json: { status: 'applied' } });
+    for (const each of accounts) {
+      const receipt = receiptIn(await openAccount(each, { idempotencyKey: each }));
+      await apply(receipt, { key: routingKey(DEMO, each) });
+    }
+    for (const reply of await Promise.all(waiting)) expect(reply).toMatchObject({ status: 200, json: { status: 'applied' } });
+    expect(await metric('millrace_gateway_waiters', of)).toBe(0);
   });
 
   test('a client that expects 100-continue gets it before it sends, or the refusal', async () => {

@@ -23,6 +23,7 @@ import { createFollowSlot } from '../../services/ingest-gateway/src/read/follow.
 import { createInFlightReads } from '../../services/ingest-gateway/src/read/in-flight-reads.ts';
 import { createOutcomes } from '../../services/ingest-gateway/src/read/outcomes.ts';
 import { createStatusBatches } from '../../services/ingest-gateway/src/read/status-batches.ts';
+import { createWaits } from '../../services/ingest-gateway/src/read/waits.ts';
 import { createWatch, type Watch } from '../../services/ingest-gateway/src/read/watch.ts';
 import { accountRoutes } from '../../services/ingest-gateway/src/route/accounts.ts';
 import { failures } from '../../services/ingest-gateway/src/route/fallback.ts';
@@ -106,7 +107,7 @@ async function serve(limits: Limits): Promise<Door> {
   };
   const database = (shard: ShardId): Database => shards.get(shard);
   const watch = createWatch({ database, deadlines, limits, log });
-  const follow = createFollowSlot({ topology, database, watch, log });
+  const follow = createFollowSlot({ topology, database, watch, waits: createWaits(limits), log });
   const outcomes = createOutcomes({ follow, batches: createStatusBatches(limits.statusBatchMax), limits, log });
   const metrics = createMetrics(createRegistry());
   const inFlight = createInFlightReads(limits);

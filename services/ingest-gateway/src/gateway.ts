@@ -12,13 +12,14 @@ import { drainServer } from './drain.ts';
 import { createHealth } from './health.ts';
 import { createBodyReader } from './http/body.ts';
 import { createDeadlines } from './http/deadlines.ts';
-import { assertLimits, limits } from './limits.ts';
+import { assertLimits, limits as ours, type Limits } from './limits.ts';
 import { createMetrics, observeLevels } from './metrics.ts';
 import { openapiJson } from './openapi.ts';
 import { createFollowSlot } from './read/follow.ts';
 import { createInFlightReads } from './read/in-flight-reads.ts';
 import { createOutcomes } from './read/outcomes.ts';
 import { createStatusBatches } from './read/status-batches.ts';
+import { createWaits } from './read/waits.ts';
 import { createWatch } from './read/watch.ts';
 import { accountRoutes } from './route/accounts.ts';
 import { docsRoutes } from './route/docs.ts';
@@ -45,12 +46,14 @@ export interface GatewayOptions {
   readonly config: GatewayConfig;
   readonly log: Log;
   readonly life: Life;
+  /** The gateway's own where absent. */
+  readonly limits?: Limits;
 }
 
 const DEADLINE_TICK_MS = 50;
 const DATABASE = { poolMax: 4, statementTimeoutMs: 5_000, idleInTransactionTimeoutMs: 5_000, connectTimeoutMs: 3_000 };
 
-export async function startGateway({ config, log, life }: GatewayOptions): Promise<Gateway> {
+export async function startGateway({ config, log, life, limits = ours }: GatewayOptions): Promise<Gateway> {
   assertLimits(limits);
   const registry = createRegistry();
   const breaker = createBreaker({ name: 'kafka', resetMs: limits.breakerResetMs, volumeThreshold: limits.breakerVolume, log, registry });
@@ -59,8 +62,8 @@ export async function startGateway({ config, log, life }: GatewayOptions): Promi
   const ops = await startOpsServer({ host: config.opsHost, port: config.opsPort, registry, health: health.read, log });
   life.onDrain('ops server', () => ops.close());
   const data = await openData({ config, log, life }, registry);
-  const lanes = await openLanes(config, log, life, { breaker, registry });
-  const url = await serve({ config, log, life }, { registry, breaker, lanes, ...data });
+  const lanes = await openLanes({ config, log, life, limits }, { breaker, registry });
+  const url = await serve({ config, log, life, limits }, { registry, breaker, lanes, ...data });
   health.serving(lanes);
   log.info({ url, ops: ops.url, epoch: data.topology.current().epoch }, 'gateway listens');
   return { url, opsUrl: ops.url };
@@ -84,7 +87,7 @@ async function openData({ config, log, life }: GatewayOptions, registry: Registr
   return { topology, shards };
 }
 
-async function openLanes(config: GatewayConfig, log: Log, life: Life, { breaker, registry }: { breaker: Breaker; registry: Registry }): Promise<Lanes> {
+async function openLanes({ config, log, life, limits }: Required<GatewayOptions>, { breaker, registry }: { breaker: Breaker; registry: Registry }): Promise<Lanes> {
   const topic = topicNames(config.topicPrefix).writes;
   const kafka = createKafka({ brokers: config.brokers, clientId: config.instance, log });
   await waitForKafka({ kafka, signal: life.signal, log });
@@ -113,7 +116,7 @@ interface Parts extends Data {
   readonly lanes: Lanes;
 }
 
-async function serve({ config, log, life }: GatewayOptions, { registry, breaker, lanes, topology, shards }: Parts): Promise<string> {
+async function serve({ config, log, life, limits }: Required<GatewayOptions>, { registry, breaker, lanes, topology, shards }: Parts): Promise<string> {
   const metrics = createMetrics(registry);
   const draining = (): boolean => life.signal.aborted;
   const closing = (): readonly string[] => (draining() ? ['Connection', 'close'] : []);
@@ -124,7 +127,8 @@ async function serve({ config, log, life }: GatewayOptions, { registry, breaker,
 
   const database = (id: Parameters<Shards['get']>[0]): Database => shards.get(id);
   const watch = createWatch({ database, deadlines, limits, log });
-  const follow = createFollowSlot({ topology, database, watch, log });
+  const waits = createWaits(limits);
+  const follow = createFollowSlot({ topology, database, watch, waits, log });
   const outcomes = createOutcomes({ follow, batches: createStatusBatches(limits.statusBatchMax), limits, log });
   const inFlight = createInFlight(limits);
   const bodies = createBodyReader({ limits, deadlines, inFlight });
@@ -150,7 +154,7 @@ async function serve({ config, log, life }: GatewayOptions, { registry, breaker,
     inFlightRecords: inFlight.records,
     inFlightBytes: inFlight.bytes,
     inFlightReads: inFlightReads.count,
-    waiters: watch.waiters,
+    waiters: waits.count,
     recentWrites: recent.size,
     bulkStreams: bulk.streams,
     connections: () => connectionsOf(server),

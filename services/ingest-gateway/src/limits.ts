@@ -48,8 +48,8 @@ const values = {
 
   /** Reads between their headers and their answer. */
   inFlightReadsMax: 2_000,
-  /** Requests that wait for an outcome or a receipt. */
-  waitersMax: 10_000,
+  /** Requests that wait for an outcome, a receipt or a slot on its way: each keeps its connection. */
+  waitersMax: 3_000,
   waitMsMax: 30_000,
   /** How long `?after=` waits without `Prefer: wait`. */
   afterWaitMs: 5_000,
@@ -106,6 +106,8 @@ export function assertLimits(l: Limits): void {
   assert(!IDEMPOTENCY_KEY_PATTERN.test('k'.repeat(l.idempotencyKeyCharsMax + 1)), 'a longer one is none');
   assert(l.inFlightReadsMax < l.connectionsMax, 'reads leave connections to writes');
   assert(l.inFlightReadsMax <= l.waitersMax, 'every read may wait');
+  assert(l.waitersMax < l.connectionsMax, 'waits leave connections to writes');
+  assert(l.waitersMax < l.inFlightRecordsMax, 'waits leave room to writes that do not wait');
   assert(l.afterWaitMs <= l.waitMsMax && l.followMoveMs <= l.waitMsMax, 'no wait is longer than the longest');
   assert(l.watchIntervalMsMin <= l.watchIntervalMsMax, 'the watch slows down, not up');
   assert(l.stallMs < l.produceTimeoutMs, 'a stall is seen before a request is given up');

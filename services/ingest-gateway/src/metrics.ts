@@ -92,7 +92,7 @@ export function observeLevels(registry: Registry, levels: Levels): void {
   gauge('in_flight_records', 'Single writes between their headers and their answer.', levels.inFlightRecords);
   gauge('in_flight_bytes', 'Bytes of single bodies that are being read, or held while a shard is asked about their key.', levels.inFlightBytes);
   gauge('in_flight_reads', 'Reads between their headers and their answer.', levels.inFlightReads);
-  gauge('waiters', 'Requests that wait for a position.', levels.waiters);
+  gauge('waiters', 'Requests that wait for an outcome, a receipt or a slot on its way.', levels.waiters);
   gauge('connections', 'Open client connections.', levels.connections);
   gauge('recent_writes', 'Acknowledged writes that a retry finds without Kafka.', levels.recentWrites);
   gauge('bulk_streams', 'Bulk requests under way.', levels.bulkStreams);

@@ -7,6 +7,7 @@ import { PROBLEMS, toJson, type ProblemCode } from '@millrace/wire';
 import { must } from '@millrace/write';
 import { BULK_TEMPLATE } from './bulk/bulk.ts';
 import { NDJSON_TYPE } from './bulk/stream.ts';
+import { limits } from './limits.ts';
 import { bodySchema, dataSchema, lineSchema, type JsonSchema } from './openapi-bodies.ts';
 import { answerSchemas } from './openapi-answers.ts';
 import { writePaths, type WritePath } from './write/paths.ts';
@@ -135,7 +136,8 @@ function parameters(): Json {
       required: false,
       description:
         '`wait=SECONDS`, up to 30: how long to wait for the outcome, or for the write that `after` names. ' +
-        'The outcome of an order, a cancel, a return or a transfer is its end: confirmed, or undone.',
+        'The outcome of an order, a cancel, a return or a transfer is its end: confirmed, or undone. ' +
+        `Where ${limits.waitersMax.toLocaleString('en')} requests wait already, nothing is waited for: a write is answered 202, a status with what is known, and a read with \`after\` 429, unless it need not wait.`,
       schema: { type: 'string', examples: ['wait=5'] },
     },
     After: {

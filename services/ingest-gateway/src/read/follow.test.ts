@@ -9,7 +9,8 @@ import { createDeadlines } from '../http/deadlines.ts';
 import { limits } from '../limits.ts';
 import { createFollowSlot, type FollowOptions, type FollowSlot, type Held } from './follow.ts';
 import type { SlotRow, SlotState } from './positions.sql.ts';
-import { createWatch, type Watch } from './watch.ts';
+import { createWaits, type Waits } from './waits.ts';
+import { createWatch, type Wanted, type Watch } from './watch.ts';
 
 const [A, B, C] = ['a', 'b', 'c'] as ShardId[] as [ShardId, ShardId, ShardId];
 const SLOT = 0 as Slot;
@@ -36,6 +37,7 @@ let refreshes: number;
 /** Looks of the watch at positions. */
 let polls: number;
 let watch: Watch;
+let waits: Waits;
 let follow: FollowSlot;
 
 const topologyOf = (shard: ShardId): Topology => createTopology({ epoch: 1 as Epoch, owners: [shard] });
@@ -54,7 +56,8 @@ beforeEach(() => {
     },
   };
   watch = createWatch({ database, deadlines, limits, log });
-  follow = createFollowSlot({ topology, database, watch, log });
+  waits = createWaits({ waitersMax: 200 });
+  follow = createFollowSlot({ topology, database, watch, waits, log });
 });
 
 afterAll(() => deadlines.stop());
@@ -266,7 +269,7 @@ describe('a wait', () => {
   test('keeps its deadline over a move', async () => {
     sides.set(A, { state: 'MOVED', movedTo: B }).set(B, { state: 'ACTIVE', position: 5n });
     expect(await refusalOf(read({ ...soon(), after: 7n, watchFirst: true }))).toMatchObject({ code: 'not_yet_applied' });
-    expect(watch.waiters()).toBe(0);
+    expect([watch.waiters(), waits.count()]).toEqual([0, 0]);
   });
 
   test('at a shard that went down goes on at the owner that the topology names by then', async () => {
@@ -277,6 +280,28 @@ describe('a wait', () => {
     owner = B;
     expect(await reading).toMatchObject({ shard: B });
     expect(refreshes).toBe(0);
+  });
+
+  test('keeps its place until it is answered; where there is none, who would wait is refused at once, and who need not is answered', async () => {
+    sides.set(A, { state: 'ACTIVE', position: 5n });
+    const places = 200;
+    const taken: number[] = [];
+    const awaits = (): Wanted | undefined => (taken.push(waits.count()) <= places ? { is: 'saga', key: 'k', from: 0n, ended: true } : undefined);
+    const waiting = Array.from({ length: places }, () => read({ after: 4n, awaits }));
+    await until(() => watch.waiters() === places);
+    const refusals = [read({ after: 7n }), read({ after: 7n, watchFirst: true })].map(refusalOf);
+    for (const refusal of await Promise.all(refusals)) expect(refusal).toMatchObject({ code: 'too_many_requests' });
+    expect(await read({ after: 4n })).toMatchObject({ shard: A });
+    expect(await Promise.all(waiting)).toHaveLength(places);
+    // Between two waits it asks again, and its place is still its own.
+    expect([taken[places], waits.count()]).toEqual([places, 0]);
+  });
+
+  test('that pauses where rows lead nowhere has a place too', async () => {
+    const wandering = read(soon());
+    await until(() => asked.length > 1);
+    expect(waits.count()).toBe(1);
+    expect(await refusalOf(wandering)).toMatchObject({ code: 'shard_unavailable' });
   });
 
   test('is never answered from rows below its offset', async () => {

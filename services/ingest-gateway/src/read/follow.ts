@@ -17,6 +17,7 @@ import { createOwnerHint } from './hint.ts';
 import { holdsSlot, type SlotRow } from './positions.sql.ts';
 import { isOutage, notYetApplied, shardUnavailable } from './unavailable.ts';
 import { createWalk } from './walk.ts';
+import type { Place, Waits } from './waits.ts';
 import type { Wanted, Watch } from './watch.ts';
 
 export type Held<R> = R & { readonly next_offset: bigint };
@@ -28,7 +29,7 @@ export interface FollowSlot {
    * What `ask` reads on the shard that holds the slot. With `after`, its position is past that offset; with `awaits`,
    * nothing is awaited any more.
    * @throws Refusal where that does not happen before `expiresAtMs` (on `performance.now()`); at once where the shard
-   * is down and nothing is waited for.
+   * is down and nothing is waited for, and where it would wait and there is no place.
    */
   read<R extends SlotRow>(slot: Slot, ask: Ask<R>, options: FollowOptions<R>): Promise<Held<R>>;
 }
@@ -62,14 +63,24 @@ export interface FollowSlotOptions {
   /** Throws where it knows no address. */
   readonly database: (id: ShardId) => Database;
   readonly watch: Watch;
+  readonly waits: Waits;
   readonly log: Log;
 }
 
-export function createFollowSlot({ topology, database, watch, log }: FollowSlotOptions): FollowSlot {
+export function createFollowSlot({ topology, database, watch, waits, log }: FollowSlotOptions): FollowSlot {
   const hint = createOwnerHint(topology);
   const addresses = createAddresses({ database, log });
 
   async function read<R extends SlotRow>(slot: Slot, ask: Ask<R>, options: FollowOptions<R>): Promise<Held<R>> {
+    const place = waits.place();
+    try {
+      return await walkTo(slot, ask, options, place);
+    } finally {
+      place.give();
+    }
+  }
+
+  async function walkTo<R extends SlotRow>(slot: Slot, ask: Ask<R>, options: FollowOptions<R>, place: Place): Promise<Held<R>> {
     const { expiresAtMs, after, watchFirst = false } = options;
     const position: Wanted = { is: 'position', offset: after ?? ANY_POSITION };
     const walk = createWalk(() => hint.ownerOf(slot));
@@ -77,6 +88,7 @@ export function createFollowSlot({ topology, database, watch, log }: FollowSlotO
     let pauseMs = PAUSE_MS_MIN;
     let watching: Wanted | undefined = watchFirst && after !== undefined ? position : undefined;
     for (;;) {
+      if (watching) place.take();
       const look: Look<R> = watching ? await watchOnce(walk.at(), slot, watching, expiresAtMs) : await askOnce(walk.at(), ask, options);
       switch (look.is) {
         case 'held':
@@ -121,6 +133,7 @@ export function createFollowSlot({ topology, database, watch, log }: FollowSlotO
 
     async function startOver(why: Look<R>['is']): Promise<void> {
       if (isOver()) throw refusal(why);
+      place.take();
       hint.renew();
       await sleep(Math.min(pauseMs, Math.max(0, expiresAtMs - performance.now())));
       pauseMs = Math.min(PAUSE_MS_MAX, pauseMs * 2);

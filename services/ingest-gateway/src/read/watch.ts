@@ -8,7 +8,6 @@
 import type { Database } from '@millrace/postgres';
 import { sleep, type Log } from '@millrace/runtime';
 import type { ShardId, Slot } from '@millrace/write';
-import { Refusal } from '../http/answer.ts';
 import type { Deadline, Deadlines } from '../http/deadlines.ts';
 import type { Limits } from '../limits.ts';
 import { holdsSlot, readProgress, type Progress, type SlotRow, type WatchedSlot } from './positions.sql.ts';
@@ -24,10 +23,7 @@ export type Wanted =
 export type WatchResult = { readonly is: 'reached' | 'expired' } | { readonly is: 'elsewhere'; readonly row: SlotRow | undefined };
 
 export interface Watch {
-  /**
-   * Resolves once what is awaited is so, the slot is elsewhere, or the time is over.
-   * @throws Refusal at the limit of waiters.
-   */
+  /** Resolves once what is awaited is so, the slot is elsewhere, or the time is over. */
   until(shard: ShardId, slot: Slot, awaited: Wanted, expiresAtMs: number): Promise<WatchResult>;
   waiters(): number;
 }
@@ -51,7 +47,6 @@ export function createWatch({ database, deadlines, limits, log }: WatchOptions):
   let waiters = 0;
 
   function until(shard: ShardId, slot: Slot, awaited: Wanted, expiresAtMs: number): Promise<WatchResult> {
-    if (waiters >= limits.waitersMax) throw new Refusal('too_many_requests', 'too many requests wait', { retryAfterS: 1 });
     return new Promise((resolve) => {
       const waiting = waitersByShard.get(shard) ?? new Set<Waiter>();
       const waiter: Waiter = { slot, awaited, expiresAtMs, expire: () => waiter.settle({ is: 'expired' }), settle };
