@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { followUpKey, type SagaStateName } from '@millrace/domain';
 import { startPostgres, type Postgres } from '@millrace/local-cluster';
-import { createDatabase, type Database, type Tx } from '@millrace/postgres';
+import { createDatabase, type Database, type Sql, type Tx } from '@millrace/postgres';
 import { createTopology, slotOf } from '@millrace/ring';
 import { createLog, createRegistry } from '@millrace/runtime';
 import { rowOf, type Saga } from '@millrace/saga';
@@ -25,6 +25,7 @@ import { createMetrics } from '../../services/ingest-gateway/src/metrics.ts';
 import { createFollowSlot } from '../../services/ingest-gateway/src/read/follow.ts';
 import { createInFlightReads } from '../../services/ingest-gateway/src/read/in-flight-reads.ts';
 import { createOutcomes } from '../../services/ingest-gateway/src/read/outcomes.ts';
+import { readOrder } from '../../services/ingest-gateway/src/read/orders.sql.ts';
 import { readProgress } from '../../services/ingest-gateway/src/read/positions.sql.ts';
 import { createStatusBatches } from '../../services/ingest-gateway/src/read/status-batches.ts';
 import { createWaits } from '../../services/ingest-gateway/src/read/waits.ts';
@@ -425,5 +426,29 @@ describe('the returns of an order', () => {
     expect(await shown(one)).toEqual({ ids: ['r1', 'r2'], leftOut: 1 });
     await shards.get(A).transaction((tx) => putSaga(tx, one, 'return/r3', returned(limits.returnLinesMax + 1, AT_MS + 3)));
     expect(await shown(one)).toEqual({ ids: ['r3'], leftOut: 3 });
+  });
+
+  test('are not read beyond what is shown and counted, however many there are and whatever the planner believes of them', async () => {
+    const one = entity();
+    await open(one);
+    const row = rowOf({ key: one.key, saga: 'return/r0' }, returned(1, AT_MS));
+    await shards.get(A).query({
+      text: `insert into saga (slot, key, saga, state, body, started_ms, changed_ms)
+             select $1, $2, 'return/r' || (7919 * n % 3000), $3, $4, $5::bigint + n, 0 from generate_series(0, 2999) n`,
+      values: [one.slot, one.key, row.state, JSON.stringify(row.body), AT_MS],
+    });
+    const last = Array.from({ length: limits.returnsMax }, (_, n) => `r${(7919 * (3_000 - limits.returnsMax + n)) % 3_000}`);
+    const asked: Sql[] = [];
+    const spy = { ...shards.get(A), query: (sql: Sql) => (asked.push(sql), Promise.resolve([])) } as Database;
+    await readOrder(spy, one.slot, one.key, limits);
+    const { text, values } = asked[0]!;
+    for (const before of ['select 1', 'analyze saga']) {
+      await shards.get(A).query({ text: before });
+      expect(await shown(one)).toEqual({ ids: last, leftOut: limits.returnsCountedMax - limits.returnsMax });
+      const [plan] = await shards.get(A).query<{ 'QUERY PLAN': object }>({ text: `explain (analyze, format json) ${text}`, values });
+      const read = [...JSON.stringify(plan).matchAll(/"Relation Name":"saga".*?"Actual Rows":(\d+)/g)].map(([, rows]) => Number(rows));
+      expect(Math.max(...read)).toBe(limits.returnsCountedMax);
+      expect(read.filter((rows) => rows === limits.returnsMax)).toHaveLength(1);
+    }
   });
 });

@@ -6,6 +6,6 @@ test('the limits do not contradict each other', () => {
 });
 
 test('limits that contradict each other are found', () => {
-  const broken: Partial<Record<keyof typeof limits, number>>[] = [{ lineBytesMax: 2 ** 30 }, { inFlightRecordsMax: 10 ** 9 }, { inFlightRecordsMax: limits.waitersMax }, { connectionsMax: limits.waitersMax }, { drainTimeoutMs: 1 }, { stallMs: 10 ** 6 }];
+  const broken: Partial<Record<keyof typeof limits, number>>[] = [{ lineBytesMax: 2 ** 30 }, { inFlightRecordsMax: 10 ** 9 }, { inFlightRecordsMax: limits.waitersMax }, { connectionsMax: limits.waitersMax }, { drainTimeoutMs: 1 }, { stallMs: 10 ** 6 }, { returnsCountedMax: limits.returnsMax }];
   for (const change of broken) expect(() => assertLimits({ ...limits, ...change })).toThrow();
 });

@@ -60,6 +60,8 @@ const values = {
   /** Returns that one answer about an order shows, and their lines together: the last ones, and at least one. */
   returnsMax: 100,
   returnLinesMax: 2_000,
+  /** Further ones are not counted. */
+  returnsCountedMax: 1_000,
   /** Receipts that one status query asks a shard for. */
   statusBatchMax: 1_000,
 
@@ -108,6 +110,7 @@ export function assertLimits(l: Limits): void {
   assert(l.inFlightReadsMax <= l.waitersMax, 'every read may wait');
   assert(l.waitersMax < l.connectionsMax, 'waits leave connections to writes');
   assert(l.waitersMax < l.inFlightRecordsMax, 'waits leave room to writes that do not wait');
+  assert(l.returnsMax < l.returnsCountedMax, 'what is left out is counted');
   assert(l.afterWaitMs <= l.waitMsMax && l.followMoveMs <= l.waitMsMax, 'no wait is longer than the longest');
   assert(l.watchIntervalMsMin <= l.watchIntervalMsMax, 'the watch slows down, not up');
   assert(l.stallMs < l.produceTimeoutMs, 'a stall is seen before a request is given up');

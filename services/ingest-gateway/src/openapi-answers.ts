@@ -113,7 +113,7 @@ export function answerSchemas(): { readonly [name: string]: JsonSchema } {
           items: { $ref: '#/components/schemas/Return' },
           description: `In the order of their start. Where there are many, the last ones: at most ${limits.returnsMax}, with at most ${limits.returnLinesMax.toLocaleString('en')} lines together, but at least one.`,
         },
-        returns_left_out: { ...count, minimum: 1, description: 'How many earlier returns are not shown; absent where all are.' },
+        returns_left_out: { ...count, minimum: 1, description: `How many earlier returns are not shown; absent where all are. Of more than ${limits.returnsCountedMax.toLocaleString('en')} returns the further ones are not counted.` },
       },
       ['order', 'account', 'state', 'currency', 'total', 'lines', 'history', 'returns'],
       [orderExample, rejectedExample],

@@ -44,6 +44,8 @@ create table saga (
   changed_ms bigint not null,
   primary key (slot, key, saga)
 ) with (fillfactor = 80);
+-- The returns of an order in the order of their start, which a client reads from the last one on.
+create index saga_returns on saga (slot, key, started_ms, length(saga), saga) where saga >= 'return/' and saga < 'return0';
 create index saga_due on saga (due_ms) where due_ms is not null;
 create index saga_open on saga (started_ms) where state in (${OPEN_SAGA_STATES.map((state) => `'${state}'`).join(', ')})`,
 };
