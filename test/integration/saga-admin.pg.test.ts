@@ -14,6 +14,8 @@ import { prepareShard, seedSlots } from '@millrace/slot-processor';
 import { isWireError, parseWrite } from '@millrace/wire';
 import { digestOf, must, type Epoch, type Offset, type RoutingKey, type ShardId, type Slot } from '@millrace/write';
 import { startSagaApi } from '../../services/saga-orchestrator/src/api/server.ts';
+import { ASKING_POOL } from '../../services/saga-orchestrator/src/limits.ts';
+import { listSagas, type Wanted } from '../../services/saga-orchestrator/src/sagas/read.sql.ts';
 
 const SLOTS = 8;
 const TOKEN = 'mra_of-the-saga-admin-test';
@@ -119,6 +121,9 @@ async function store(id: string, saga: Saga, { on, name = 'order' }: { on?: Shar
   return `demo/${id}/${name}`;
 }
 
+const many = (count: number): readonly Part[] => Array.from({ length: count }, (_, n) => ({ kind: 'stock', id: `sku-${n}`, direction: 'out', quantity: 1 }) as const);
+const ALL: Wanted = { states: undefined, kind: undefined, startedBeforeMs: Number.MAX_SAFE_INTEGER, behind: undefined, limit: 500, namedMax: 5 };
+
 async function setSlot(shard: ShardId, slot: Slot, state: string, epoch: number, movedTo: ShardId | null = null): Promise<void> {
   await must(shards.get(shard), 'a shard').query({
     text: 'insert into slot (slot, state, epoch, moved_to) values ($1, $2::slot_state, $3, $4) on conflict (slot) do update set state = excluded.state, epoch = excluded.epoch, moved_to = excluded.moved_to',
@@ -187,13 +192,48 @@ describe('the list', () => {
     expect((await ask('/v1/sagas')).body.sagas![0]!['because']).toMatchObject({ reason: 'key_parked' });
   });
 
-  test('of a saga with many parts it names some, and counts the others; the saga itself names all', async () => {
-    const many = Array.from({ length: 100 }, (_, n) => ({ kind: 'stock', id: `sku-${n}`, direction: 'out', quantity: 1 }) as const);
-    const id = await store(idOn(a, 'many'), reserving(1_000, many));
+  test('of a saga with many parts it names some, looks after these alone, and counts the others; the saga itself names all', async () => {
+    const [first, ...others] = many(100);
+    const answered = step(reserving(1_000, [must(first, 'a part'), ...others]), { type: 'reply', kind: 'stock', id: 'sku-0', phase: 'hold', done: true }, 2_000);
+    if (answered.is !== 'moved') throw new Error(answered.is);
+    const id = await store(idOn(a, 'many'), answered.next);
+    await park(must(OWNERS[slotOfId('sku-9')], 'an owner'), 'writes', 'sku-9');
     const [row] = must((await ask('/v1/sagas')).body.sagas, 'a list');
-    expect(row).toMatchObject({ waits_for: { length: 5 }, waits_for_more: 95 });
-    expect((await ask(`/v1/sagas/${id}`)).body).toMatchObject({ waits_for: { length: 100 }, parts: { length: 100 } });
+    const named = (of: unknown) => (of as readonly { participant: string }[]).map(({ participant }) => participant);
+    expect(row).toMatchObject({ waits_for: { length: 5 }, waits_for_more: 94 });
+    expect(named(row!['waits_for'])).toEqual([1, 2, 3, 4, 5].map((n) => `stock/sku-${n}`));
+    const whole = (await ask(`/v1/sagas/${id}`)).body;
+    expect(whole).toMatchObject({ waits_for: { length: 99 }, parts: { length: 100 } });
+    expect(named(whole['waits_for'])[0]).toBe('stock/sku-9');
   });
+
+  test('tells why a saga is undone, and how often it was sent again', async () => {
+    const id = await store(idOn(a, 'undone'), moved(reserving(1_000), { type: 'retry' }, { type: 'cancel', by: 'operator' }));
+    expect((await ask('/v1/sagas')).body.sagas).toMatchObject([{ id, state: 'undoing', reason: 'cancelled_by_operator', attempt: 1, waits_for: [{ step: 'release' }, { step: 'release' }] }]);
+  });
+
+  test('costs little, however large the sagas are', async () => {
+    for (let n = 0; n < 10; n += 1) await store(idOn(a, `large${n}`), reserving(1_000, many(1_000)));
+    const rows = await shards.get(a)!.query<{ parts: unknown }>(listSagas([0, 1, 2, 3] as Slot[], { ...ALL, namedMax: 5 }));
+    expect(rows).toHaveLength(10);
+    expect(rows[0]!.parts).toEqual(many(5));
+    expect(JSON.stringify(rows, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value)).length / rows.length).toBeLessThan(1_000);
+  });
+
+  test.each([['all that are open', undefined], ['one open state', ['reserving']], ['several open states', ['undoing', 'confirming']]] as const)('of %s goes by the index of open sagas, also where the planner does not see the states', async (_, states) => {
+    const { text } = listSagas([0 as Slot], { ...ALL, states });
+    const plan = await shards.get(a)!.transaction(async (tx) => {
+      await tx.query({ text: 'set local enable_seqscan = off' });
+      return tx.query<Record<string, string>>({ text: `explain (generic_plan) ${text}` });
+    });
+    expect(plan.map((line) => Object.values(line)[0]).join('\n')).toMatch(/Scan.* saga_open/);
+  });
+});
+
+test('the API can write nothing, whatever it asks', async () => {
+  const asking = createDatabase({ ...ASKING_POOL, name: 'a', url: urlOf('shard_a'), applicationName: 'asking', log });
+  await expect(asking.query({ text: 'delete from saga' })).rejects.toMatchObject({ sqlState: '25006' });
+  await asking.end();
 });
 
 describe('a slot that moves', () => {
@@ -260,6 +300,15 @@ describe('retry and cancel', () => {
     const id = await store(idOn(a, 'skipped'), reserving(1_000));
     apply = outcome('refused', 'skipped_by_operator');
     expect(await ask(`/v1/sagas/${id}/retry`, { method: 'POST' })).toMatchObject({ status: 409, body: { code: 'saga_refused', detail: expect.stringContaining('skipped_by_operator') } });
+  });
+
+  test('what is broken is not taken for a shard that does not answer', async () => {
+    const id = await store(idOn(a, 'broken'), reserving(1_000));
+    apply = async (record) => {
+      await outcome('applied')(record);
+      await shards.get(a)!.query({ text: `update saga set body = '{}'` });
+    };
+    expect(await ask(`/v1/sagas/${id}/retry`, { method: 'POST' })).toMatchObject({ status: 500 });
   });
 
   test('what is not done in time stands: 202', async () => {

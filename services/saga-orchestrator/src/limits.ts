@@ -26,12 +26,12 @@ export const COUNT_SHARE = 20;
 /** Sagas past their pivot, or being undone, whose times are kept to tell how long that takes. */
 export const STAGES_MAX = 50_000;
 
-/** Of the admin API alone, so that no question of an operator keeps a turn waiting. */
-export const ASKING_POOL = { poolMax: 2, statementTimeoutMs: 5_000, lockTimeoutMs: 1_000, idleInTransactionTimeoutMs: 5_000, connectTimeoutMs: 2_000 } as const;
+/** Of the admin API alone, so that no question of an operator keeps a turn waiting; it only asks. */
+export const ASKING_POOL = { settings: { default_transaction_read_only: 'on' }, poolMax: 2, statementTimeoutMs: 5_000, lockTimeoutMs: 1_000, idleInTransactionTimeoutMs: 5_000, connectTimeoutMs: 2_000 } as const;
 /** A shard that has not answered by then is named as silent. */
 export const ANSWER_MAX_MS = 3_000;
 export const LIST_MAX = 500;
-/** Participants of one saga that a list names. */
+/** Participants of one saga that a list names, and looks after. */
 export const NAMED_MAX = 5;
 /** How long a retry or a cancel waits for what becomes of it. */
 export const OUTCOME_WAIT_MS = 5_000;

@@ -1,6 +1,7 @@
 /** The admin API of sagas, route by route. Any orchestrator answers, over all shards. */
-import { Later, route, type Route } from '@millrace/admin';
+import { Later, Refused, route, type Route } from '@millrace/admin';
 import type { SagaRef } from '@millrace/domain';
+import { NAMED_MAX } from '../limits.ts';
 import { findSagas, viewSaga } from '../sagas/find.ts';
 import { steer, type SteerInput, type Steering } from '../sagas/steer.ts';
 import { noBody, sagaAnswer, sagaParameter, sagasAnswer, sagasQuery, steeredAnswer } from './schemas.ts';
@@ -23,7 +24,7 @@ export function routesOf(input: SteerInput): readonly Route[] {
         const behind = after?.ref && { startedMs: after.startedMs, ...after.ref };
         // The log's clock may be ahead of this one.
         const startedBeforeMs = olderThan === 0 ? Number.MAX_SAFE_INTEGER : nowMs - olderThan * 1000;
-        return listJson(await findSagas(input, { states: state && [state], kind, startedBeforeMs, behind, limit }), nowMs);
+        return listJson(await findSagas(input, { states: state && [state], kind, startedBeforeMs, behind, limit, namedMax: NAMED_MAX }), nowMs);
       },
     }),
     route({
@@ -63,7 +64,12 @@ function verb(input: SteerInput, how: Steering, summary: string, description: st
   });
 }
 
-/** What was asked for stands, whether or not it can still be looked at. */
+/** What was asked for stands, whether or not its shard still answers. */
 async function seen(input: SteerInput, id: SagaRef) {
-  return viewSaga(input, id).then((view) => ({ saga: sagaJson(view, Date.now()) }), () => ({}));
+  try {
+    return { saga: sagaJson(await viewSaga(input, id), Date.now()) };
+  } catch (error) {
+    if (error instanceof Refused) return {};
+    throw error;
+  }
 }

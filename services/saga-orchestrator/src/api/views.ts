@@ -1,11 +1,11 @@
 /** Sagas as the admin API shows them. */
 import { sagaId } from '@millrace/domain';
-import { isOpen, nameOfPart, partsOf, PHASES, type Part, type Saga } from '@millrace/saga';
+import { isOpen, nameOfPart, PHASES, type Part } from '@millrace/saga';
 import type { RoutingKey } from '@millrace/write';
 import type { z } from 'zod';
-import { NAMED_MAX } from '../limits.ts';
-import type { FoundSaga, SagaList, SagaView } from '../sagas/find.ts';
+import type { SagaList, SagaView } from '../sagas/find.ts';
 import type { Obstacles } from '../sagas/obstacles.ts';
+import { isOpenState, type SagaSummary } from '../sagas/summary.ts';
 import { kindOf } from '../transition.ts';
 import type { sagaAnswer, sagasAnswer } from './schemas.ts';
 
@@ -15,7 +15,7 @@ type SummaryJson = z.infer<typeof sagasAnswer>['sagas'][number];
 export function listJson({ sagas, more, obstacles, silent }: SagaList, nowMs: number): z.infer<typeof sagasAnswer> {
   const last = sagas.at(-1);
   return {
-    sagas: sagas.map((found) => summaryJson(found, { obstacles, nowMs, namedMax: NAMED_MAX })),
+    sagas: sagas.map((found) => summaryJson(found, obstacles, nowMs)),
     ...(more && last ? { next: `${last.row.started_ms} ${idOf(last)}` } : {}),
     silent_shards: [...silent].map(([shard, reason]) => ({ shard, reason })),
   };
@@ -24,47 +24,41 @@ export function listJson({ sagas, more, obstacles, silent }: SagaList, nowMs: nu
 export function sagaJson({ obstacles, ...found }: SagaView, nowMs: number): SagaJson {
   const { saga } = found;
   return {
-    ...summaryJson(found, { obstacles, nowMs, namedMax: Infinity }),
+    ...summaryJson(found, obstacles, nowMs),
     parts: saga.parts.map((part, index) => ({ participant: nameOfPart(part), ...termsOf(part), ...(isOpen(saga) ? { answered: !saga.waiting.includes(index) } : {}) })),
     history: saga.history.map(({ state, at_ms: atMs }) => ({ state, at: isoOf(atMs) })),
   };
 }
 
-interface Seen {
-  readonly obstacles: Obstacles;
-  readonly nowMs: number;
-  readonly namedMax: number;
-}
-
-function summaryJson(found: FoundSaga, { obstacles, nowMs, namedMax }: Seen): SummaryJson {
-  const { row, saga, shard } = found;
+function summaryJson(found: SagaSummary, obstacles: Obstacles, nowMs: number): SummaryJson {
+  const { row, shard, attempt, cause, waiting, waitsFor } = found;
   const startedMs = Number(row.started_ms);
-  const waiting = waitsFor(row.key, saga, obstacles);
-  const because = isOpen(saga) ? obstacles.ofSaga(row.key) : undefined;
+  const more = waiting - waitsFor.length;
+  const because = isOpenState(row.state) ? obstacles.ofSaga(row.key) : undefined;
   return {
     id: idOf(found),
     kind: kindOf(row.saga),
     state: row.state,
     started_at: isoOf(startedMs),
     changed_at: isoOf(Number(row.changed_ms)),
-    ...(isOpen(saga) ? { age_seconds: Math.max(0, Math.round((nowMs - startedMs) / 1000)) } : {}),
+    ...(isOpenState(row.state) ? { age_seconds: Math.max(0, Math.round((nowMs - startedMs) / 1000)) } : {}),
     ...(row.due_ms === null ? {} : { due_at: isoOf(Number(row.due_ms)) }),
-    attempt: saga.attempt,
-    ...('cause' in saga ? { reason: saga.cause.code, ...(saga.cause.detail === undefined ? {} : { detail: { ...saga.cause.detail } }) } : {}),
+    attempt,
+    ...(cause === undefined ? {} : { reason: cause.code, ...(cause.detail === undefined ? {} : { detail: { ...cause.detail } }) }),
     slot: row.slot,
     shard,
-    waits_for: waiting.slice(0, namedMax),
-    ...(waiting.length > namedMax ? { waits_for_more: waiting.length - namedMax } : {}),
+    waits_for: waitsForJson(found, obstacles),
+    ...(more > 0 ? { waits_for_more: more } : {}),
     ...(because === undefined ? {} : { because: { ...because } }),
   };
 }
 
 /** Those first that something is known of. */
-function waitsFor(key: string, saga: Saga, obstacles: Obstacles): SummaryJson['waits_for'] {
-  if (!isOpen(saga)) return [];
-  const all = partsOf(saga).map((part) => {
+function waitsForJson({ row: { key, state }, waitsFor }: SagaSummary, obstacles: Obstacles): SummaryJson['waits_for'] {
+  if (!isOpenState(state)) return [];
+  const all = waitsFor.map((part) => {
     const { shard, obstacle } = obstacles.ofPart(key, part);
-    return { participant: nameOfPart(part), step: PHASES[saga.state], ...(shard === undefined ? {} : { shard }), ...(obstacle === undefined ? {} : { because: { ...obstacle } }) };
+    return { participant: nameOfPart(part), step: PHASES[state], ...(shard === undefined ? {} : { shard }), ...(obstacle === undefined ? {} : { because: { ...obstacle } }) };
   });
   return all.sort((a, b) => Number('because' in b) - Number('because' in a));
 }
@@ -74,7 +68,7 @@ function termsOf(part: Part) {
   return part.kind === 'account' ? { direction, amount: part.amount, currency: part.currency } : { direction, quantity: part.quantity };
 }
 
-function idOf({ row }: FoundSaga): string {
+function idOf({ row }: SagaSummary): string {
   return sagaId({ key: row.key as RoutingKey, saga: row.saga });
 }
 

@@ -2,20 +2,14 @@
 import type { SagaRef } from '@millrace/domain';
 import { Refused } from '@millrace/admin';
 import { slotOf } from '@millrace/ring';
-import { isOpen, sagaOf, type Saga } from '@millrace/saga';
 import type { ShardId, Slot } from '@millrace/write';
 import { askEach, reach, type AskInput, type Reach } from './ask.ts';
 import { findObstacles, type Obstacles } from './obstacles.ts';
-import { listSagas, readSaga, type StoredSaga, type Wanted } from './read.sql.ts';
-
-export interface FoundSaga {
-  readonly row: StoredSaga;
-  readonly saga: Saga;
-  readonly shard: ShardId;
-}
+import { listSagas, readSaga, type StoredSaga, type SummaryRow, type Wanted } from './read.sql.ts';
+import { foundOf, isOpenState, summaryOf, type FoundSaga, type SagaSummary } from './summary.ts';
 
 export interface SagaList {
-  readonly sagas: readonly FoundSaga[];
+  readonly sagas: readonly SagaSummary[];
   readonly obstacles: Obstacles;
   /** True where more fit. */
   readonly more: boolean;
@@ -27,8 +21,8 @@ export async function findSagas(input: AskInput, wanted: Wanted): Promise<SagaLi
   const around = await reach(input);
   const slotsBy = Map.groupBy(around.holders.keys(), (slot) => around.holders.get(slot));
   const holding = [...slotsBy.keys()].filter((shard) => shard !== undefined);
-  const { answers, silent } = await askEach(input.shards, holding, (shard, database) => database.query<StoredSaga>(listSagas(slotsBy.get(shard) ?? [], { ...wanted, limit: wanted.limit + 1 })));
-  const rows = [...answers].flatMap(([shard, own]) => own.map((row) => ({ row, saga: sagaOf(row), shard }))).sort(byPlace);
+  const { answers, silent } = await askEach(input.shards, holding, (shard, database) => database.query<SummaryRow>(listSagas(slotsBy.get(shard) ?? [], { ...wanted, limit: wanted.limit + 1 })));
+  const rows = [...answers].flatMap(([shard, own]) => own.map((row) => summaryOf(row, shard))).sort(byPlace);
   const sagas = rows.slice(0, wanted.limit);
   return { sagas, more: rows.length > wanted.limit, obstacles: await obstaclesOf(input, around, sagas), silent: new Map([...around.silent, ...silent]) };
 }
@@ -59,7 +53,7 @@ async function findAt(input: AskInput, { holders, silent }: Reach, { key, saga: 
   if (rows === undefined) throw unreachable(slot, shard, asked.silent);
   const [row] = rows;
   if (row === undefined) throw new Refused('unknown_saga', `there is no saga ${key}/${name}`);
-  return { row, saga: sagaOf(row), shard };
+  return foundOf(row, shard);
 }
 
 function unreachable(slot: Slot, shard: ShardId | undefined, silent: ReadonlyMap<ShardId, string>): Refused {
@@ -67,12 +61,13 @@ function unreachable(slot: Slot, shard: ShardId | undefined, silent: ReadonlyMap
   return new Refused('shard_unavailable', `slot ${slot}, shard ${shard}: ${why}`);
 }
 
-function obstaclesOf(input: AskInput, around: Reach, found: readonly FoundSaga[]): Promise<Obstacles> {
-  return findObstacles(input, around, found.flatMap(({ row, saga }) => (isOpen(saga) ? [{ key: row.key, saga }] : [])));
+function obstaclesOf(input: AskInput, around: Reach, sagas: readonly SagaSummary[]): Promise<Obstacles> {
+  const open = sagas.filter(({ row }) => isOpenState(row.state));
+  return findObstacles(input, around, open.map(({ row, waitsFor }) => ({ key: row.key, waitsFor })));
 }
 
 /** The order of the shards' answers: bytes, as collation C compares. */
-function byPlace({ row: a }: FoundSaga, { row: b }: FoundSaga): number {
+function byPlace({ row: a }: SagaSummary, { row: b }: SagaSummary): number {
   if (a.started_ms !== b.started_ms) return a.started_ms < b.started_ms ? -1 : 1;
   if (a.key !== b.key) return a.key < b.key ? -1 : 1;
   return a.saga < b.saga ? -1 : 1;

@@ -1,7 +1,6 @@
 /** Why a saga does not get on, where that can be told: whom it waits for is parked, or on a shard that does not answer. */
 import { slotOf } from '@millrace/ring';
-import type { OpenSaga } from '@millrace/saga';
-import { partsOf, type Part } from '@millrace/saga';
+import type { Part } from '@millrace/saga';
 import { must, routingKey, tenantOf, type ShardId } from '@millrace/write';
 import { askEach, type AskInput, type Reach } from './ask.ts';
 import { readParkedHeads, type KeyOf, type ParkedHead } from './read.sql.ts';
@@ -11,10 +10,10 @@ export interface Obstacle {
   readonly detail: string;
 }
 
-/** A saga that has not ended, by the key under which it stands. */
+/** A saga that has not ended, by the key under which it stands, and the parts of it that are looked at. */
 export interface Open {
   readonly key: string;
-  readonly saga: OpenSaga;
+  readonly waitsFor: readonly Part[];
 }
 
 export interface Obstacles {
@@ -28,8 +27,8 @@ export async function findObstacles({ shards, topology }: AskInput, { holders, s
   const { slots, owners } = topology.current();
   const placed = (stream: KeyOf['stream'], key: string): KeyOf => ({ stream, key, slot: slotOf(key, slots) });
   const keys = new Map<string, KeyOf>();
-  for (const { key, saga } of sagas) {
-    for (const wanted of [placed('sagas', key), ...partsOf(saga).map((part) => placed('writes', keyOfPart(key, part)))]) keys.set(nameOf(wanted), wanted);
+  for (const { key, waitsFor } of sagas) {
+    for (const wanted of [placed('sagas', key), ...waitsFor.map((part) => placed('writes', keyOfPart(key, part)))]) keys.set(nameOf(wanted), wanted);
   }
   const byShard = Map.groupBy([...keys.values()].filter(({ slot }) => holders.has(slot)), ({ slot }) => must(holders.get(slot), 'the slot has a holder'));
   const heads = await askEach(shards, byShard.keys(), (shard, database) => database.query<ParkedHead>(readParkedHeads(byShard.get(shard) ?? [])));

@@ -8,8 +8,9 @@ import { encodeWrite, PROBLEMS, type ProblemCode } from '@millrace/wire';
 import { digestOf, INTERNAL_KEY_PREFIX, type Digest } from '@millrace/write';
 import { OUTCOME_LOOK_MS, OUTCOME_WAIT_MS } from '../limits.ts';
 import { askEach, type AskInput } from './ask.ts';
-import { findSaga, type FoundSaga } from './find.ts';
+import { findSaga } from './find.ts';
 import { readOutcome, type Outcome } from './read.sql.ts';
+import type { FoundSaga } from './summary.ts';
 
 export type Steering = 'retry' | 'cancel';
 
@@ -43,12 +44,17 @@ async function outcomeOf(input: AskInput, { ref, found, digest, signal }: Asked)
   const { slot } = found.row;
   const endMs = performance.now() + OUTCOME_WAIT_MS;
   let { shard } = found;
+  // A shard that does not answer, or a slot that is on its way, is asked for again.
+  const stays = (error: unknown): Pick<FoundSaga, 'shard'> => {
+    if (error instanceof Refused) return { shard };
+    throw error;
+  };
   for (let looks = 1; performance.now() < endMs; looks += 1) {
     await sleep(OUTCOME_LOOK_MS, signal);
     const { answers } = await askEach(input.shards, [shard], (_, database) => database.query<Outcome>(readOutcome({ slot, digest })));
     const outcome = answers.get(shard)?.[0];
     if (outcome) return outcome;
-    if (looks % 10 === 0) shard = (await findSaga(input, ref).catch(() => found)).shard;
+    if (looks % 10 === 0) shard = (await findSaga(input, ref).catch(stays)).shard;
   }
   return undefined;
 }
