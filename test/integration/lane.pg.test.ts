@@ -11,7 +11,7 @@ import { slotOf } from '@millrace/ring';
 import { createBreaker, createLog, createRegistry } from '@millrace/runtime';
 import { prepareShard, releaseRecord, seedSlots } from '@millrace/slot-processor';
 import { until } from '@millrace/testkit';
-import { encodeWrite, parseOutcome } from '@millrace/wire';
+import { encodeWrite, isNewer, parseOutcome, placeOf } from '@millrace/wire';
 import { must, type Epoch, type Offset, type RoutingKey, type ShardId, type Slot } from '@millrace/write';
 import { readReleased } from '../../libs/slot-processor/src/journal.sql.ts';
 import { createLane, type Lane, type Refusal } from '../../libs/slot-processor/src/lane.ts';
@@ -283,8 +283,39 @@ test('what a release let go is published again page by page, in its order, befor
   expect(pages).toEqual([1, RELAY_CATCH_UP_ROWS_MAX, 51]);
 });
 
+test('what a relay publishes again has the order in which it took effect, so that a receiver that had none of it takes all', async () => {
+  const [b = '', c = ''] = Array.from({ length: 40 }, (_, n) => `k${n}`).filter((id) => slotOf(`demo/${id}`, SLOTS) === slot);
+  const deposit = (account: string, n: number) => encodeWrite({ type: 'account.deposit', idempotencyKey: `w${n}`, data: { account, amount: '1.00', currency: 'GBP' } });
+  const skip = (key: string, id: string) => releaseRecord({ slot, key, action: 'skip', id }).value as Buffer;
+  const log: readonly (readonly [key: string, value: string | Buffer])[] = [
+    ['demo/a', encodeWrite({ type: 'unknown.type', idempotencyKey: 'bad', data: {} })],
+    [`demo/${b}`, encodeWrite({ type: 'unknown.type', idempotencyKey: 'bad', data: {} })],
+    [`demo/${c}`, deposit(c, 2)],
+    ['demo/a', deposit('a', 3)],
+    [`demo/${c}`, deposit(c, 4)],
+    ['demo/a', skip('demo/a', '1')],
+    [`demo/${c}`, deposit(c, 6)],
+    [`demo/${b}`, deposit(b, 7)],
+    [`demo/${b}`, skip(`demo/${b}`, '2')],
+    [`demo/${c}`, deposit(c, 9)],
+  ];
+  const records = log.map(([key, value], at) => ({ slot, offset: BigInt(at) as Offset, key, value: Buffer.from(value), atMs: 1_700_000_000_000 }));
+  const first = startLane(database);
+  first.lane.offer(sliceOf({ slot, from: 0n as Offset, to: BigInt(log.length) as Offset }, records));
+  await until('all is published', () => first.published.length === log.length);
+  await database.query({ text: `update position set relayed_offset = 0 where stream = 'writes' and slot = $1`, values: [slot] });
+  const second = startLane(database);
+  second.lane.probe(slot);
+  await until('all is published again', () => second.published.length === log.length);
+  for (const { published } of [first, second]) {
+    const events = published.map(({ value }) => parseOutcome(Buffer.from(value)));
+    expect(events.map(({ offset }) => Number(offset))).toEqual([2, 4, 0, 3, 5, 6, 1, 7, 8, 9]);
+    expect(events.filter((event, n) => isNewer(event, n === 0 ? undefined : placeOf(must(events[n - 1], 'the one before'))))).toEqual(events);
+  }
+});
+
 test('what releases let go is found by its index, however many rows the slot has, and whatever the planner believes', async () => {
-  const { text, values = [] } = readReleased('writes', { slot, releases: [7n as Offset], from: 20_001n as Offset, rowsMax: RELAY_CATCH_UP_ROWS_MAX });
+  const { text, values = [] } = readReleased('writes', { slot, release: 7n as Offset, from: 20_001n as Offset, rowsMax: RELAY_CATCH_UP_ROWS_MAX });
   const plan = await database.transaction(async (tx) => {
     await tx.query({ text: 'set local enable_seqscan = off' });
     const add = (first: number, last: number, detail: string) =>

@@ -87,27 +87,27 @@ export interface JournalEvent {
 const EVENT = 'slot, "offset", at_ms, key, type, outcome, detail, messages';
 
 /**
- * Journal rows that releases let go, oldest first, from an offset on. They stand at their records' own offsets, below the
- * releases.
+ * Journal rows that a release let go, oldest first, from an offset on. They stand at their records' own offsets, below the
+ * release.
  *
  * By the index over releases: the offset is compared and sorted by so that the primary key cannot serve.
  */
-export function readReleased(stream: Stream, released: { readonly slot: Slot; readonly releases: readonly Offset[]; readonly from: Offset; readonly rowsMax: number }): Sql {
+export function readReleased(stream: Stream, released: { readonly slot: Slot; readonly release: Offset; readonly from: Offset; readonly rowsMax: number }): Sql {
   return {
     name: 'journal-released',
     text: `select ${EVENT} from journal
-           where slot = $1 and stream = $2 and detail ? 'released_by' and detail ->> 'released_by' = any ($3::text[]) and "offset" + 0 >= $4
+           where slot = $1 and stream = $2 and detail ? 'released_by' and detail ->> 'released_by' = $3 and "offset" + 0 >= $4
            order by "offset" + 0 limit $5`,
-    values: [released.slot, stream, released.releases.map(String), released.from, released.rowsMax],
+    values: [released.slot, stream, released.release.toString(), released.from, released.rowsMax],
   };
 }
 
-/** Journal rows of [from, to), oldest first: what a relay publishes again after a crash. */
+/** Journal rows of [from, to), oldest first, but for those that releases let go: what a relay publishes again after a crash. */
 export function readJournal(stream: Stream, range: { readonly slot: Slot; readonly from: Offset; readonly to: Offset; readonly rowsMax: number }): Sql {
   return {
     name: 'journal-range',
     text: `select ${EVENT} from journal
-           where slot = $1 and stream = $2 and "offset" >= $3 and "offset" < $4
+           where slot = $1 and stream = $2 and "offset" >= $3 and "offset" < $4 and not coalesce(detail ? 'released_by', false)
            order by "offset" limit $5`,
     values: [range.slot, stream, range.from, range.to, range.rowsMax],
   };

@@ -1,8 +1,9 @@
 /**
  * The relay: publishes what a turn committed, from memory; after a crash, from the journal.
  *
- * Events of a slot go out in offset order. How far they are is a hint (`relayed_offset`): an event may be published
- * again, and every event carries (stream, slot, offset) so that its receivers can drop it.
+ * Events of a slot go out in offset order, those of records that a release let go right before the release. How far they
+ * are is a hint (`relayed_offset`): an event may be published again, and every event carries (stream, slot, offset) so
+ * that its receivers can drop it.
  */
 import type { Message } from '@millrace/domain';
 import type { Lanes, OutgoingRecord } from '@millrace/kafka';
@@ -113,16 +114,20 @@ export function createRelay(input: RelayInput): Relay {
 
   async function catchUp({ slot, missing, from: to }: Stretch): Promise<void> {
     for await (const rows of pages((page) => readJournal(model.stream, { slot, to, ...page }), missing)) {
-      await publishReleased(slot, rows);
-      await publish(rows);
+      let out = 0;
+      for (const [index, { type, outcome, offset }] of rows.entries()) {
+        if (type !== RELEASE_TYPE || outcome !== 'applied') continue;
+        await publish(rows.slice(out, index));
+        await publishReleased(slot, offset);
+        out = index;
+      }
+      await publish(rows.slice(out));
     }
   }
 
-  /** What the releases among these rows let go: it was committed with them, at older offsets. */
-  async function publishReleased(slot: Slot, rows: readonly JournalEvent[]): Promise<void> {
-    const releases = rows.filter(({ type, outcome }) => type === RELEASE_TYPE && outcome === 'applied').map(({ offset }) => offset);
-    if (releases.length === 0) return;
-    for await (const released of pages((page) => readReleased(model.stream, { slot, releases, ...page }), 0n as Offset)) await publish(released);
+  /** What a release let go: it was committed with it, at older offsets, and has its place there. */
+  async function publishReleased(slot: Slot, release: Offset): Promise<void> {
+    for await (const released of pages((page) => readReleased(model.stream, { slot, release, ...page }), 0n as Offset)) await publish(released);
   }
 
   /** Rows of the journal from an offset on: so many at a time as memory is meant to hold, whatever they send. */
