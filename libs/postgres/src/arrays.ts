@@ -5,8 +5,6 @@
  * thousands of elements, most of which need none.
  */
 
-const NEEDS_ESCAPE = /["\\]/;
-
 /** Numbers, uuids and the like: what holds no comma, brace, quote, backslash or blank, and is never null. */
 export function plainArray(values: readonly (number | bigint | string)[]): string {
   return `{${values.join(',')}}`;
@@ -19,6 +17,8 @@ export function textArray(values: readonly (string | null)[]): string {
   return `${array}}`;
 }
 
+/** Plain searches: several times as fast as one regular expression over the JSON that most of these are. */
 function quoted(value: string): string {
-  return NEEDS_ESCAPE.test(value) ? `"${value.replace(/["\\]/g, '\\$&')}"` : `"${value}"`;
+  const slashed = value.includes('\\') ? value.replaceAll('\\', '\\\\') : value;
+  return slashed.includes('"') ? `"${slashed.replaceAll('"', '\\"')}"` : `"${slashed}"`;
 }

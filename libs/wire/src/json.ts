@@ -7,7 +7,13 @@ export function parseJson(text: string | Buffer): unknown {
 
 /** JSON with bigint as decimal strings, because numbers above 2^53 do not survive most readers. */
 export function toJson(value: unknown, indent = 0): string {
-  return JSON.stringify(value, bigintAsText, indent);
+  try {
+    // Several times as fast as with a replacer, and most values hold no bigint.
+    return JSON.stringify(value, undefined, indent);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    return JSON.stringify(value, bigintAsText, indent);
+  }
 }
 
 function bigintAsText(_key: string, value: unknown): unknown {
