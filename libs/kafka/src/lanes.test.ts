@@ -1,6 +1,7 @@
 /** The lanes over brokers that fail on demand; over real ones: test/integration/kafka.kafka.test.ts. */
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import { createLog } from '@millrace/runtime';
+import { createLog, sleep } from '@millrace/runtime';
+import type { Offset } from '@millrace/write';
 import fc from 'fast-check';
 import { KafkaUnavailable, LaneFull, ProduceUnknown } from './errors.ts';
 import { openLanes } from './lanes.ts';
@@ -182,6 +183,30 @@ describe('a slot that its broker does not store', () => {
       KafkaUnavailable.name,
     ]);
     expect(lanes.queued()).toEqual({ records: 0, bytes: 0 });
+    await lanes.close();
+  });
+
+  test('keeps what is stored beside it from being sent again: whoever sent many knows which', async () => {
+    const { lanes } = open({ slots: 2, nodes: 1, fateOf: (slot) => (slot === 0 ? NOT_ENOUGH_REPLICAS : STORED) }, { requestTimeoutMs: 100 });
+    const stored: bigint[] = [];
+    const records = [0, 1, 0, 1].map((slot) => ({ slot, key: 'k', value: 'v' }));
+    await expect(lanes.sendMany(records, stored as Offset[])).rejects.toThrow();
+    expect(records.map((_, at) => stored[at])).toEqual([undefined, 0n, undefined, 1n]);
+    await lanes.close();
+  });
+
+  test.each([
+    ['waits for room meanwhile', 1, [0, 0, 0]],
+    ['came into the lane later', 2, [0, 1, 0]],
+  ])('takes with it, when it is given up, what was sent together with it and %s', async (_, queuedRecordsMax, slots) => {
+    const asked = [0, 0];
+    // Slot 0 is well once its first record is given up, slot 1 before.
+    const fateOf = (slot: number): Fate => ((asked[slot] = (asked[slot] ?? 0) + 1) <= (slot === 0 ? 3 : 1) ? NOT_ENOUGH_REPLICAS : STORED);
+    const { cluster, lanes } = open({ slots: 2, nodes: 1, fateOf }, { recordsPerRequestMax: 1, queuedRecordsMax, requestTimeoutMs: 100 }, () => sleep(100));
+    await expect(lanes.sendMany(slots.map((slot, at) => ({ slot, key: 'k', value: `${at}` })))).rejects.toThrow();
+    expect(cluster.stored.get(0) ?? []).toEqual([]);
+    await send(lanes, 0, 'after');
+    expect(cluster.stored.get(0)).toEqual(['after']);
     await lanes.close();
   });
 

@@ -6,6 +6,7 @@
  * L2 A lane has one request in flight; the next takes what waits (`lane.ts`, `lane-queue.ts`).
  * L3 What was not confirmed goes back before what waits, so the records of a slot are stored in the order they were
  *    sent; a record whose confirmation was lost is stored again right behind its first copy.
+ *    Of records that were sent together none is stored behind one of its slot that was given up.
  * L4 A record is resolved only with the offset that the broker gave it.
  * L5 A slot that its broker does not store waits in a side lane of that broker, on a connection of its own: the slots
  *    beside it go on.
@@ -67,7 +68,7 @@ export function openLanes(input: LanesInput): Lanes {
 
   // ---- taking records in
 
-  function enqueue(record: OutgoingRecord, bytes: Bytes, waiting: Pick<Waiting, 'resolve' | 'reject' | 'many' | 'index'>): void {
+  function enqueue(record: OutgoingRecord, bytes: Bytes, waiting: Pick<Waiting, 'sinceMs' | 'resolve' | 'reject' | 'many' | 'index'>): void {
     const lane = must(places.laneOf(record.slot), 'a record is sent to a slot of the topic');
     lane.queue.push({
       slot: record.slot,
@@ -77,7 +78,7 @@ export function openLanes(input: LanesInput): Lanes {
       valueBytes: bytes.value,
       headers: record.headers,
       headersBytes: bytes.headers,
-      sinceMs: performance.now(),
+      sinceMs: waiting.sinceMs,
       maybeStored: false,
       resolve: waiting.resolve,
       reject: waiting.reject,
@@ -93,19 +94,22 @@ export function openLanes(input: LanesInput): Lanes {
     const bytes = bytesOf(record);
     if (!backlog.hasRoom(bytes.total)) return Promise.reject(new LaneFull(topic));
     return new Promise((resolve, reject) => {
-      enqueue(record, bytes, { resolve, reject, many: undefined, index: 0 });
+      enqueue(record, bytes, { sinceMs: performance.now(), resolve, reject, many: undefined, index: 0 });
     });
   }
 
-  async function sendMany(records: readonly OutgoingRecord[]): Promise<readonly Offset[]> {
+  async function sendMany(records: readonly OutgoingRecord[], offsets = new Array<Offset>(records.length)): Promise<readonly Offset[]> {
     if (records.length === 0) return [];
     const { promise, resolve, reject } = Promise.withResolvers<readonly Offset[]>();
-    const many: Many = { topic, offsets: new Array<Offset>(records.length), left: records.length, stored: 0, error: undefined, resolve, reject };
+    // One deadline for all: who gives up one record gives up those that wait behind it.
+    const sinceMs = performance.now();
+    const many: Many = { topic, offsets, left: records.length, stored: 0, error: undefined, resolve, reject };
     for (const [index, record] of records.entries()) {
       const bytes = bytesOf(record);
       while (!backlog.hasRoom(bytes.total) && !stop.signal.aborted) await backlog.room();
-      if (!stop.signal.aborted) enqueue(record, bytes, { resolve: undefined, reject: undefined, many, index });
-      else refuseOneOf(many, new LanesClosed(topic));
+      if (stop.signal.aborted) refuseOneOf(many, new LanesClosed(topic));
+      else if (many.error) refuseOneOf(many, many.error);
+      else enqueue(record, bytes, { sinceMs, resolve: undefined, reject: undefined, many, index });
     }
     return promise;
   }

@@ -67,9 +67,10 @@ export interface Lanes {
   send(record: OutgoingRecord): Promise<Sent>;
   /**
    * Sends all of them and resolves with their offsets, in the order given. Waits for room instead of refusing, so
-   * the caller is held back. Rejects with the first error of `send`, once all of them are settled: some may be stored.
+   * the caller is held back. Rejects with the first error of `send`, once all of them are settled: some may be stored,
+   * but none behind one of its slot that was given up. `stored` takes the offsets of those that are, each at its place.
    */
-  sendMany(records: readonly OutgoingRecord[]): Promise<readonly Offset[]>;
+  sendMany(records: readonly OutgoingRecord[], stored?: Offset[]): Promise<readonly Offset[]>;
   /** False where `send` of that many more bytes would be refused with LaneFull. */
   hasRoom(bytes: number): boolean;
   /** What waits or is in flight. */

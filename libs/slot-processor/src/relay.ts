@@ -144,12 +144,26 @@ export function createRelay(input: RelayInput): Relay {
   async function publish(events: readonly JournalEvent[]): Promise<void> {
     if (events.length === 0) return;
     const told = events.filter((event) => model.isPublic(event)).map((event) => outcomeRecord(model.stream, event));
-    if (told.length > 0) await keepTrying(() => input.publishers.outcomes.sendMany(told));
+    await send(input.publishers.outcomes, told);
     for (const [stream, records] of messageRecords(events, input.slots)) {
-      const lanes = must(input.publishers.streams.get(stream), `a publisher for stream ${stream}`);
-      await keepTrying(() => lanes.sendMany(records));
+      await send(must(input.publishers.streams.get(stream), `a publisher for stream ${stream}`), records);
     }
     metrics.relayed(shard, events.length);
+  }
+
+  /** A sick partition keeps the turns behind it waiting; what the others have stored is not sent to them again. */
+  async function send(lanes: Lanes, records: readonly OutgoingRecord[]): Promise<void> {
+    if (records.length === 0) return;
+    let left = records;
+    await keepTrying(async () => {
+      const stored: Offset[] = [];
+      try {
+        await lanes.sendMany(left, stored);
+      } catch (error) {
+        left = notStored(left, stored);
+        throw error;
+      }
+    });
   }
 
   /** The relay alone decides that an event is published again: as often as it takes. */
@@ -200,6 +214,15 @@ function outcomeRecord(stream: Stream, event: JournalEvent): OutgoingRecord {
   const at = new Date(Number(event.at_ms)).toISOString();
   const detail = event.detail === null ? {} : { detail: event.detail };
   return { slot, key, value: encodeOutcome({ stream, slot, offset: event.offset.toString(), key, type, outcome, ...detail, at }) };
+}
+
+/** Of each slot from the first that is not stored on, so that the last copies stand in order. */
+function notStored(records: readonly OutgoingRecord[], stored: readonly (Offset | undefined)[]): readonly OutgoingRecord[] {
+  const broken = new Set<number>();
+  return records.filter(({ slot }, at) => {
+    if (stored[at] === undefined) broken.add(slot);
+    return broken.has(slot);
+  });
 }
 
 function messageRecords(events: readonly JournalEvent[], slots: number): ReadonlyMap<Stream, OutgoingRecord[]> {
