@@ -14,8 +14,6 @@ import { prepareShard, seedSlots } from '@millrace/slot-processor';
 import { isWireError, parseWrite } from '@millrace/wire';
 import { digestOf, must, type Epoch, type Offset, type RoutingKey, type ShardId, type Slot } from '@millrace/write';
 import { startSagaApi } from '../../services/saga-orchestrator/src/api/server.ts';
-import { ASKING_POOL } from '../../services/saga-orchestrator/src/limits.ts';
-import { listSagas, type Wanted } from '../../services/saga-orchestrator/src/sagas/read.sql.ts';
 
 const SLOTS = 8;
 const TOKEN = 'mra_of-the-saga-admin-test';
@@ -122,7 +120,6 @@ async function store(id: string, saga: Saga, { on, name = 'order' }: { on?: Shar
 }
 
 const many = (count: number): readonly Part[] => Array.from({ length: count }, (_, n) => ({ kind: 'stock', id: `sku-${n}`, direction: 'out', quantity: 1 }) as const);
-const ALL: Wanted = { states: undefined, kind: undefined, startedBeforeMs: Number.MAX_SAFE_INTEGER, behind: undefined, limit: 500, namedMax: 5 };
 
 async function setSlot(shard: ShardId, slot: Slot, state: string, epoch: number, movedTo: ShardId | null = null): Promise<void> {
   await must(shards.get(shard), 'a shard').query({
@@ -211,29 +208,6 @@ describe('the list', () => {
     const id = await store(idOn(a, 'undone'), moved(reserving(1_000), { type: 'retry' }, { type: 'cancel', by: 'operator' }));
     expect((await ask('/v1/sagas')).body.sagas).toMatchObject([{ id, state: 'undoing', reason: 'cancelled_by_operator', attempt: 1, waits_for: [{ step: 'release' }, { step: 'release' }] }]);
   });
-
-  test('costs little, however large the sagas are', async () => {
-    for (let n = 0; n < 10; n += 1) await store(idOn(a, `large${n}`), reserving(1_000, many(1_000)));
-    const rows = await shards.get(a)!.query<{ parts: unknown }>(listSagas([0, 1, 2, 3] as Slot[], { ...ALL, namedMax: 5 }));
-    expect(rows).toHaveLength(10);
-    expect(rows[0]!.parts).toEqual(many(5));
-    expect(JSON.stringify(rows, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value)).length / rows.length).toBeLessThan(1_000);
-  });
-
-  test.each([['all that are open', undefined], ['one open state', ['reserving']], ['several open states', ['undoing', 'confirming']]] as const)('of %s goes by the index of open sagas, also where the planner does not see the states', async (_, states) => {
-    const { text } = listSagas([0 as Slot], { ...ALL, states });
-    const plan = await shards.get(a)!.transaction(async (tx) => {
-      await tx.query({ text: 'set local enable_seqscan = off' });
-      return tx.query<Record<string, string>>({ text: `explain (generic_plan) ${text}` });
-    });
-    expect(plan.map((line) => Object.values(line)[0]).join('\n')).toMatch(/Scan.* saga_open/);
-  });
-});
-
-test('the API can write nothing, whatever it asks', async () => {
-  const asking = createDatabase({ ...ASKING_POOL, name: 'a', url: urlOf('shard_a'), applicationName: 'asking', log });
-  await expect(asking.query({ text: 'delete from saga' })).rejects.toMatchObject({ sqlState: '25006' });
-  await asking.end();
 });
 
 describe('a slot that moves', () => {
