@@ -9,6 +9,7 @@ import { createSlotConsumer, type KafkaClient, type SlotConsumer } from '@millra
 import { sleep, type Check, type Log, type Registry } from '@millrace/runtime';
 import type { Shards, TopologyFollower } from '@millrace/topology';
 import type { ShardId, Slot } from '@millrace/write';
+import { drainLanes } from './drain-lanes.ts';
 import { createShardFinder } from './find-shard.ts';
 import { createIntake } from './intake.ts';
 import { createKept } from './kept.ts';
@@ -19,9 +20,11 @@ import { createProcessorMetrics } from './metrics.ts';
 import type { StreamModel } from './model.ts';
 import { createPlacing } from './placing.ts';
 import type { Publishers } from './relay.ts';
+import { DRAIN } from './service-limits.ts';
 import { createShardLanes, type ShardLanes } from './shard-lanes.ts';
 import type { SlotStates } from './slot-state.ts';
 import { checkAddresses, createStanding } from './standing.ts';
+import { within } from './within.ts';
 
 export interface SlotProcessorInput {
   readonly model: StreamModel;
@@ -49,8 +52,6 @@ export interface SlotProcessor {
 }
 
 const TICK_MS = 2_000;
-/** How long a drain waits for Kafka to take the events of committed turns. */
-const RELAY_DRAIN_MAX_MS = 10_000;
 /** A turn that makes no progress for so long means that the process is stuck: statements time out far earlier. */
 const STUCK_MS = 120_000;
 
@@ -101,17 +102,9 @@ export function createSlotProcessor(input: SlotProcessorInput): SlotProcessor {
     async stop() {
       consumer.pause(slots.keys());
       stopping.abort(new Error('the slot processor stops'));
-      await ticking;
-      const patience = setTimeout(() => relayStop.abort(new Error('events wait in the journal for the next owner')), RELAY_DRAIN_MAX_MS);
-      for (const { lane } of lanes.all()) await lane.stopped();
-      for (const { relay } of lanes.all()) {
-        await relay.drain();
-        await relay.save().catch((error: unknown) => log.warn({ reason: String(error) }, 'relay positions are not saved; the next owner publishes some events again'));
-      }
-      clearTimeout(patience);
-      relayStop.abort(new Error('the slot processor stops'));
-      await commit();
-      await consumer.stop();
+      await drainLanes({ lanes: lanes.all(), stopRelays: () => relayStop.abort(new Error('the slot processor stops')), log });
+      await within(DRAIN.commitMs, ticking.then(commit));
+      if (!(await within(DRAIN.leaveMs, consumer.stop()))) log.warn({ waitedMs: DRAIN.leaveMs }, 'the group is not left; its slots wait until the session is over');
     },
     health() {
       const now = Date.now();

@@ -12,6 +12,25 @@ export const CONTROL_POOL = { poolMax: 1, statementTimeoutMs: 5_000, idleInTrans
 /** Events and messages on their way to Kafka, for each topic. */
 export const LANES = { recordsPerRequestMax: 1_000, queuedRecordsMax: 20_000, queuedBytesMax: 32 * 1024 * 1024, requestTimeoutMs: 10_000 } as const;
 /** Of a drain. Kubernetes' grace must be longer. */
-export const DRAIN_TIMEOUT_MS = 25_000;
+export const DRAIN_TIMEOUT_MS = 30_000;
+/** What each step of it may take. A step that takes longer is left behind: nothing is lost, the next owner reads the rows. */
+export const DRAIN = {
+  /** What a service does beside its stream. */
+  serviceMs: 6_500,
+  /** Turns under way, and that Kafka takes their events. */
+  turnsMs: 10_000,
+  /** Relay positions, of all shards at once. */
+  saveMs: 2_000,
+  /** Committed offsets; then the group is left. */
+  commitMs: 1_000,
+  leaveMs: 2_000,
+  /** The lanes of a topic: what the relay has given up, or a timer's shot. */
+  lanesMs: 1_000,
+  /** Pools, the topology, the ops port. */
+  closeMs: 1_000,
+} as const;
 
+const { serviceMs, turnsMs, saveMs, commitMs, leaveMs, lanesMs, closeMs } = DRAIN;
+// `outcomes` and both streams; shards, topology, control database and ops port.
+assert(serviceMs + turnsMs + saveMs + commitMs + leaveMs + 3 * lanesMs + 4 * closeMs < DRAIN_TIMEOUT_MS, 'every step has its time before the drain is over');
 assert(SHARD_POOL.lockTimeoutMs < SHARD_POOL.statementTimeoutMs, 'waiting for a lock ends before the statement does');

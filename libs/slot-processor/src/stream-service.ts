@@ -11,7 +11,8 @@ import type { Stream } from '@millrace/write';
 import type { OnCommitted } from './lane.ts';
 import type { StreamModel } from './model.ts';
 import { createSlotProcessor, type SlotProcessor } from './processor.ts';
-import { CONTROL_POOL, LANES, SHARD_POOL } from './service-limits.ts';
+import { CONTROL_POOL, DRAIN, LANES, SHARD_POOL } from './service-limits.ts';
+import { onDrainWithin } from './within.ts';
 
 export interface StreamServiceConfig {
   readonly kafkaBrokers: readonly string[];
@@ -51,20 +52,20 @@ export async function openStreamService({ life, log, config, model, sendsTo, reg
   const topics = topicNames(config.topicPrefix);
   let processor: SlotProcessor | undefined;
   const ops = await startOpsServer({ ...config.ops, registry, health: () => processor?.health() ?? { live: [], ready: STARTING }, log });
-  life.onDrain('ops', () => ops.close());
+  onDrainWithin(life, 'ops', DRAIN.closeMs, () => ops.close());
   const control = createDatabase({ ...CONTROL_POOL, url: config.controlUrl, applicationName: instance, name: 'control', log, registry });
-  life.onDrain('control database', () => control.end());
+  onDrainWithin(life, 'control database', DRAIN.closeMs, () => control.end());
   const kafka = createKafka({ brokers: config.kafkaBrokers, clientId: instance, log });
   const announcements = readAnnouncements({ kafka, topic: topics.topology, log });
   const topology = await createTopologyFollower({ control, log, signal: life.signal, announcements });
-  life.onDrain('topology', () => topology.stop());
+  onDrainWithin(life, 'topology', DRAIN.closeMs, () => topology.stop());
   const shards = createShards({ file: config.shardsFile, log, settings: { ...SHARD_POOL, applicationName: instance, registry } });
-  life.onDrain('shards', () => shards.end());
+  onDrainWithin(life, 'shards', DRAIN.closeMs, () => shards.end());
 
   await waitForKafka({ kafka, groupId: config.groupId, signal: life.signal, log });
   const open = async (topic: string): Promise<Lanes> => {
     const lanes = await createLanes({ kafka, topic, log, metrics: createLaneMetrics({ topic, registry }), limits: LANES });
-    life.onDrain(`lanes of ${topic}`, () => lanes.close());
+    onDrainWithin(life, `lanes of ${topic}`, DRAIN.lanesMs, () => lanes.close());
     return lanes;
   };
   const streams = new Map<Stream, Lanes>();

@@ -1,4 +1,5 @@
 /** The limits of a saga-orchestrator. */
+import { DRAIN } from '@millrace/slot-processor';
 import { assert } from '@millrace/write';
 
 /**
@@ -37,6 +38,12 @@ export const NAMED_MAX = 5;
 export const OUTCOME_WAIT_MS = 5_000;
 export const OUTCOME_LOOK_MS = 100;
 
+/** Of a drain: timers stop at once, whatever they wait for; operators' requests are cut off; then the pool of the admin API is closed. */
+export const TIMERS_STOP_MS = 500;
+export const ADMIN_CLOSE_MS = 5_500;
+export const ASKING_CLOSE_MS = 500;
+
+assert(TIMERS_STOP_MS + ADMIN_CLOSE_MS + ASKING_CLOSE_MS <= DRAIN.serviceMs, 'the stream has its time to drain');
 assert(LOOK_ROWS_MAX <= FIRED_MAX, 'what one look finds can be remembered');
 assert(FIRE_AGAIN.baseMs > 10 * LOOK_EVERY_MS, 'a timer on its way through the log is not fired again');
 assert(CLOCKS_APART_MS < FIRE_AGAIN.baseMs, 'clocks that are a little apart cost less than a shot that is early');

@@ -1,10 +1,11 @@
 /** The saga-orchestrator: runs stream `sagas` through the slot processor, fires its timers, and serves operators. */
 import { readAdminToken } from '@millrace/admin';
 import { createLog, createRegistry, run } from '@millrace/runtime';
-import { DRAIN_TIMEOUT_MS, openStreamService } from '@millrace/slot-processor';
+import { DRAIN_TIMEOUT_MS, onDrainWithin, openStreamService } from '@millrace/slot-processor';
 import type { ShardId } from '@millrace/write';
 import { startSagaApi } from './api/server.ts';
 import { configOf } from './config.ts';
+import { TIMERS_STOP_MS } from './limits.ts';
 import { createSagaMetrics } from './metrics.ts';
 import { sagasModel } from './model.ts';
 import { watchStanding } from './standing.ts';
@@ -31,6 +32,6 @@ await run({
     const work = { shardIds, slotsOn: processor.slotsOn, database: shards.get, metrics };
     void watchStanding({ ...work, signal: life.signal }).catch(life.fail);
     const timers = startTimers({ ...work, lanes, log, onBug: life.fail });
-    life.onDrain('timers', timers.stop);
+    onDrainWithin(life, 'timers', TIMERS_STOP_MS, timers.stop);
   },
 });

@@ -5,7 +5,8 @@ import { PgError } from '@millrace/postgres';
 import type { Life, Log } from '@millrace/runtime';
 import type { Lanes } from '@millrace/kafka';
 import { problem } from '@millrace/wire';
-import { ASKING_POOL } from '../limits.ts';
+import { onDrainWithin } from '@millrace/slot-processor';
+import { ADMIN_CLOSE_MS, ASKING_CLOSE_MS, ASKING_POOL } from '../limits.ts';
 import { routesOf } from './routes.ts';
 
 const ABOUT = {
@@ -30,9 +31,9 @@ export interface SagaApiInput {
 /** Serves until the drain. @throws the system's error where the port cannot be taken. */
 export async function startSagaApi({ life, log, host, port, token, shardsFile, instance, topology, lanes }: SagaApiInput): Promise<{ readonly port: number }> {
   const shards = createShards({ file: shardsFile, log, settings: { ...ASKING_POOL, applicationName: `${instance} admin` } });
-  life.onDrain('shards of the admin API', () => shards.end());
+  onDrainWithin(life, 'shards of the admin API', ASKING_CLOSE_MS, () => shards.end());
   const problemOf = (error: unknown) => (error instanceof PgError && error.kind === 'infrastructure' ? problem('shard_unavailable', `shard ${error.database}`) : undefined);
   const api = await startAdmin({ host, port, token, log, about: ABOUT, problemOf, routes: routesOf({ shards, topology, lanes }) });
-  life.onDrain('admin', () => api.close());
+  onDrainWithin(life, 'admin', ADMIN_CLOSE_MS, () => api.close());
   return api;
 }
