@@ -35,7 +35,7 @@ test.each(['earliest', 'latest'] as const)('W4 the group offsets are set to the 
   const before = await cluster.drive({ seed: `before-${to}`, writes: 600 });
   await clean(before.receipts);
   await first.stop();
-  const backlog = await cluster.drive({ seed: `backlog-${to}`, writes: 600 });
+  const backlog = await cluster.drive({ seed: `backlog-${to}`, writes: 600, isBacklog: true });
   await commitOffsets(to);
   const second = await startWriter(cluster, { name: `after-${to}` });
   await clean(backlog.receipts);

@@ -9,7 +9,7 @@ import { createDatabase, type Database } from '@millrace/postgres';
 import { slotOf } from '@millrace/ring';
 import { createLog, type Log } from '@millrace/runtime';
 import { toJson } from '@millrace/wire';
-import { createGenerator, drive, type DriveReport } from '@millrace/workload';
+import { createGenerator, drive, type DriveReport, type Work } from '@millrace/workload';
 import { must, routingKey, type Receipt, type ShardId, type Slot, type Tenant } from '@millrace/write';
 import { createRing, type Ring } from './ring.ts';
 import { until } from './until.ts';
@@ -44,6 +44,8 @@ export interface Load {
   /** Called once, when so many writes are acked. */
   readonly at?: { readonly acked: number; readonly act: () => void };
   readonly ratePerSecond?: number;
+  /** Nobody applies all of it meanwhile: leaves out what is sent only when an order has ended. */
+  readonly isBacklog?: boolean;
   /** Once it says so, the load ends with what is under way. */
   readonly isOver?: () => boolean;
 }
@@ -98,13 +100,14 @@ export async function startTestCluster(options: Omit<LocalClusterOptions, 'dir'>
     return must(rows[0], 'the ring-manager wrote a topology').owners;
   }
 
-  function driveLoad({ seed, writes, at, ratePerSecond, isOver = () => false }: Load): Promise<DriveReport> {
+  function driveLoad({ seed, writes, at, ratePerSecond, isBacklog = false, isOver = () => false }: Load): Promise<DriveReport> {
     let acted = at === undefined;
+    const works = createGenerator({ seed, writes });
     return drive({
       gatewayUrl: local.file.gateway,
       apiKey: local.file.apiKey,
       tenant: local.file.tenant as Tenant,
-      requests: untilOver(createGenerator({ seed, writes }), isOver),
+      requests: untilOver(isBacklog ? withoutWaits(works) : works, isOver),
       connections: CONNECTIONS,
       bulkConnections: 1,
       stallMs: STALL_MS,
@@ -167,6 +170,10 @@ function* untilOver<T>(source: Iterable<T>, isOver: () => boolean): Generator<T,
     if (isOver()) return;
     yield each;
   }
+}
+
+function* withoutWaits(works: Iterable<Work>): Generator<Work, void, undefined> {
+  for (const work of works) if (work.onceEnded === undefined) yield work;
 }
 
 async function callGateway(local: LocalCluster, { method, path, body, headers, idempotencyKey, gateway = 0 }: CallOptions & { method: string; path: string }): Promise<Answer> {
