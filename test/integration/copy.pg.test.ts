@@ -90,11 +90,15 @@ describe('COPY', () => {
         yield Buffer.from(copyRow([id, 'x'.repeat(64 * 1024)]));
       }
     }
+    const held = Promise.withResolvers<void>();
     const locked = Promise.withResolvers<void>();
     const holder = other.transaction(async (tx) => {
       await tx.query({ text: 'lock table target in access exclusive mode' });
+      held.resolve();
       await locked.promise;
     });
+    // Otherwise the COPY may have the table first.
+    await held.promise;
     const copying = database.transaction((tx) => tx.copyIn(IN, endless()));
     await until('the COPY waits for the lock', async () => (await other.query({ text: `select 1 from pg_stat_activity where application_name = 'here' and wait_event_type = 'Lock'` })).length > 0);
     expect(taken).toBeLessThan(100);
