@@ -105,7 +105,7 @@ test('a slot whose target does not take it over waits, with its records kept or 
   await makeIncoming(slot, 'b');
   await fence(slot, 'a', 'b');
   const fenced = await position(slot, 'a');
-  const report = await cluster.drive({ seed: 'unowned', writes: 3_000 });
+  const report = await cluster.drive({ seed: 'unowned', writes: 3_000, isBacklog: true });
   expect(await position(slot, 'a')).toBe(fenced);
   await activate(slot, 'a', 'b');
   await publish();

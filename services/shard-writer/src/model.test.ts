@@ -14,6 +14,8 @@ const samples: Readonly<Record<string, unknown>> = {
   'stock.receive': { sku: 's', quantity: 1 },
   'order.place': { order: 'o', account: 'a', currency: 'GBP', lines: [{ sku: 's', quantity: 1, unit_price: '1.00' }] },
   'order.cancel': { order: 'o' },
+  'order.return': { order: 'o', lines: [{ sku: 's', quantity: 1 }] },
+  'transfer.place': { transfer: 't', from: 'a', to: 'b', amount: '1.00', currency: 'GBP' },
 };
 
 function commandOf(type: string) {
@@ -34,6 +36,13 @@ describe('stream writes', () => {
       expect(writesModel.tables).toContain(table);
       expect(key[0]).toMatch(/^demo\//);
     }
+  });
+
+  test('a command that no saga sent is poison', () => {
+    const data = { account: 'a', saga: 'demo/o/order', attempt: 0 };
+    const at = { key: routingKey(tenant, 'a'), tenant, atMs: 0, offset: 0n as Offset };
+    expect(writesModel.command({ type: 'account.release', idempotencyKey: 'mine', data }, at)).toMatchObject({ poison: expect.stringContaining('by sagas alone') });
+    expect(writesModel.command({ type: 'account.release', idempotencyKey: '\u0001mine', data }, at)).not.toHaveProperty('poison');
   });
 
   test('a key that is not that of its data is poison', () => {
