@@ -16,6 +16,8 @@ const random = createRandom(seed);
 const DOWN_MS = Number(process.env['SOAK_MINUTES'] ?? '0') > 0 ? 60_000 : 20_000;
 /** Between two requests of a sender: a load that leaves the machine time for the rest. */
 const PAUSE_MS = 50;
+/** Of each load: among so many are some that are confirmed and some that are undone, however slow the machine is. */
+const ORDERS_MIN = 40;
 
 let cluster: TestCluster;
 beforeAll(async () => {
@@ -40,9 +42,10 @@ async function signal(name: string, what: NodeJS.Signals): Promise<void> {
 async function survives(run: string, faults: () => Promise<unknown>): Promise<void> {
   said = [`seed ${seed}`];
   const load = await startOrders(cluster, { run, pauseMs: PAUSE_MS });
-  await faults().finally(() => load.stop());
+  await faults()
+    .then(() => until('orders were placed during the fault and after it', () => load.placed() >= ORDERS_MIN))
+    .finally(() => load.stop());
   const { receipts, orders } = await load.stop();
-  expect(orders.length).toBeGreaterThan(20);
   placed += orders.length;
   const sagas = await untilSagasEnded(cluster, { atLeast: placed });
   expect(sagas.confirmed).toBeGreaterThan(0);

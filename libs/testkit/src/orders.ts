@@ -5,6 +5,8 @@ import type { TestCluster } from './cluster.ts';
 import { until } from './until.ts';
 
 export interface OrderLoad {
+  /** Orders posted so far. */
+  placed(): number;
   /** Begins nothing more; resolves with the receipts of all that was acked. */
   stop(): Promise<OrderReport>;
 }
@@ -31,7 +33,10 @@ const UNITS = 400;
 const FUNDS = '2000.00';
 const RETRY_MS = 200;
 
-/** Accounts with some money and skus with some units, then orders of two lines, now and then a cancel, a return, a transfer. */
+/**
+ * Accounts with some money and skus with some units, then orders of two lines; now and then one of more units than
+ * there are, a cancel, a return, a transfer.
+ */
 export async function startOrders(cluster: TestCluster, { run, atOnce = 8, pauseMs = 10 }: OrderLoadOptions): Promise<OrderLoad> {
   const receipts: Receipt[] = [];
   const orders: string[] = [];
@@ -55,7 +60,7 @@ export async function startOrders(cluster: TestCluster, { run, atOnce = 8, pause
     const i = n++;
     const order = `${run}-o${i}`;
     const lines = [
-      { sku: sku(i), quantity: 1 + (i % 3), unit_price: '1.25' },
+      { sku: sku(i), quantity: i % 11 === 7 ? UNITS + 1 : 1 + (i % 3), unit_price: '1.25' },
       { sku: sku(i * 7 + 3), quantity: 1, unit_price: '3.00' },
     ];
     orders.push(order);
@@ -79,6 +84,7 @@ export async function startOrders(cluster: TestCluster, { run, atOnce = 8, pause
   for (let i = 0; i < SKUS; i++) await post(`/v1/stock/${sku(i)}/receipts`, { quantity: UNITS }, `stock${i}`);
   const senders = Array.from({ length: atOnce }, sender);
   return {
+    placed: () => orders.length,
     async stop() {
       over = true;
       await Promise.all(senders);
