@@ -59,6 +59,12 @@ async function newTopic(partitions = SLOTS, config: Record<string, string> = {})
   return name;
 }
 
+async function committed(groupId: string, topic: string): Promise<unknown> {
+  const admin = kafka.open().kafkajs.admin();
+  await admin.connect();
+  return admin.fetchOffsets({ groupId, topics: [topic] }).finally(() => admin.disconnect());
+}
+
 async function until(condition: () => boolean | Promise<boolean>, deadlineMs = 60_000): Promise<void> {
   const endAtMs = Date.now() + deadlineMs;
   while (!(await condition())) {
@@ -87,7 +93,12 @@ async function stored(topic: string, from = kafka): Promise<Map<number, Map<bigi
 const records = (count: number, slots = SLOTS, first = 0): (OutgoingRecord & { readonly value: string })[] =>
   Array.from({ length: count }, (_, i) => ({ slot: ((first + i) * 37) % slots, key: `demo/key-${first + i}`, value: `value ${first + i} ÄÖ€` }));
 
-function consume(topic: string, groupId: string, handlers: Partial<SlotConsumerHandlers>, client = kafka): SlotConsumer & { assigned(): ReadonlySet<number> } {
+function consume(
+  topic: string,
+  groupId: string,
+  handlers: Partial<SlotConsumerHandlers>,
+  { client = kafka, maxBytes }: { readonly client?: KafkaClient; readonly maxBytes?: number } = {},
+): SlotConsumer & { assigned(): ReadonlySet<number> } {
   let own: ReadonlySet<number> = new Set();
   const consumer = createSlotConsumer({
     kafka: client,
@@ -95,6 +106,7 @@ function consume(topic: string, groupId: string, handlers: Partial<SlotConsumerH
     topic,
     log,
     sessionTimeoutMs: 6_000,
+    ...(maxBytes === undefined ? {} : { maxBytes }),
     handlers: {
       onBatch: () => undefined,
       onCrash: (error) => {
@@ -102,6 +114,7 @@ function consume(topic: string, groupId: string, handlers: Partial<SlotConsumerH
       },
       ...handlers,
       onAssigned: (slots) => {
+        for (const slot of slots) if (!own.has(slot)) consumer.seek(slot, 0n);
         own = new Set(slots);
         handlers.onAssigned?.(slots);
       },
@@ -287,10 +300,14 @@ describe('lanes over three brokers', () => {
     expect([...new Set(slots.get(0)!.values())]).toEqual(['first', ...Array.from({ length: 30 }, (_, i) => `sick ${i}`)]);
   });
 
-  test('follow the leaders when a broker is killed: nothing resolved is lost, the order of each slot holds', async () => {
+  test('lanes and the consumer follow the leaders when a broker is killed: nothing is lost, the order of each slot holds', async () => {
     const config = { 'min.insync.replicas': '2', 'unclean.leader.election.enable': 'false' };
     await ensureTopics({ kafka: cluster, topics: [{ name: 'failover', partitions: 12, replicationFactor: 3, config }], timeoutMs: 30_000, log });
     const lanes = await createLanes({ kafka: cluster, topic: 'failover', log, limits: { ...LIMITS, requestTimeoutMs: 15_000 } }); // the controller needs 9 s to miss a broker
+    const seen = new Map<number, bigint[]>();
+    const consumer = consume('failover', 'follows', { onBatch: ({ slot, records: batch }) => void seen.set(slot, [...(seen.get(slot) ?? []), ...batch.map(({ offset }) => offset)]) }, { client: cluster });
+    await waitForKafka({ kafka: cluster, groupId: 'follows', signal: AbortSignal.timeout(60_000), log });
+    await consumer.start();
     const resolved: { readonly slot: number; readonly value: string; readonly offset: bigint }[] = [];
     let sent = 0;
     let stop = false;
@@ -311,6 +328,9 @@ describe('lanes over three brokers', () => {
     await lanes.close();
 
     const slots = await stored('failover', cluster);
+    await until(() => [...slots].every(([slot, values]) => seen.get(slot)?.at(-1) === [...values.keys()].at(-1)));
+    await consumer.stop();
+    for (const [slot, values] of slots) expect(seen.get(slot)).toEqual([...values.keys()]);
     for (const { slot, offset, value } of resolved) expect(slots.get(slot)!.get(offset)).toBe(value);
     for (const [slot, values] of slots) {
       const firsts = [...new Set(values.values())].map(Number);
@@ -420,7 +440,60 @@ describe('the slot consumer', () => {
     await lanes.close();
   });
 
-  test('committed positions are where the next member starts', async () => {
+  test('F1 what was fetched before a slot is sought or paused is left out', async () => {
+    const topic = await newTopic(3);
+    const lanes = await createLanes({ kafka, topic, log, limits: LIMITS });
+    await lanes.sendMany(records(60, 3));
+    const seen = new Map<number, bigint[]>();
+    const consumer = consume(topic, 'leaves-out', {
+      onAssigned: () => {
+        for (const [slot, offset] of [[0, 0n], [1, 10n], [2, 0n]] as const) consumer.seek(slot, offset);
+      },
+      onBatch: ({ slot, records: batch }) => {
+        // One reply holds all three, and this is the first of them.
+        if (seen.size === 0) {
+          consumer.seek(1, 5n);
+          consumer.pause([2]);
+        }
+        seen.set(slot, [...(seen.get(slot) ?? []), ...batch.map(({ offset }) => offset)]);
+      },
+    });
+    const from = (offset: number): bigint[] => Array.from({ length: 20 - offset }, (_, i) => BigInt(offset + i));
+    await consumer.start();
+    await until(() => seen.get(1)?.at(-1) === 19n);
+    expect(seen).toEqual(new Map([[0, from(0)], [1, from(5)]]));
+    consumer.resume([2]);
+    await until(() => seen.get(2)?.at(-1) === 19n);
+    expect(seen.get(2)).toEqual(from(0));
+    await consumer.stop();
+    await lanes.close();
+  });
+
+  test('F3 slots with a backlog share what a fetch may bring', async () => {
+    const topic = await newTopic(4);
+    const lanes = await createLanes({ kafka, topic, log, limits: LIMITS });
+    for (let i = 0; i < 30; i += 1) await lanes.sendMany(records(4, 4).map((record) => ({ ...record, value: 'x'.repeat(8_000) })));
+    const seen = [0, 0, 0, 0];
+    const spreads: number[] = [];
+    const consumer = consume(
+      topic,
+      'shares-bytes',
+      {
+        onBatch: ({ slot, records: batch }) => {
+          seen[slot]! += batch.length;
+          spreads.push(Math.max(...seen) - Math.min(...seen));
+        },
+      },
+      { maxBytes: 16_000 },
+    );
+    await consumer.start();
+    await until(() => seen.every((count) => count === 30));
+    expect(Math.max(...spreads)).toBeLessThanOrEqual(4);
+    await consumer.stop();
+    await lanes.close();
+  });
+
+  test('nothing is read of a slot before it is sought, whatever is committed', async () => {
     const topic = await newTopic(2);
     const lanes = await createLanes({ kafka, topic, log, limits: LIMITS });
     await lanes.sendMany(records(20, 2));
@@ -429,11 +502,28 @@ describe('the slot consumer', () => {
     await until(() => first.assigned().size === 2);
     await first.commit([{ slot: 0, offset: 7n }, { slot: 99, offset: 1n }]);
     await first.stop();
+    expect(await committed('commits', topic)).toMatchObject([{ partitions: [{ partition: 0, offset: '7' }, { partition: 1, offset: '-1' }] }]);
     const starts = new Map<number, bigint>();
-    const second = consume(topic, 'commits', { onBatch: ({ slot, records: batch }) => void (starts.has(slot) || starts.set(slot, batch[0]!.offset)) });
+    const assigned = Promise.withResolvers<void>();
+    const second = createSlotConsumer({
+      kafka,
+      groupId: 'commits',
+      topic,
+      log,
+      sessionTimeoutMs: 6_000,
+      handlers: {
+        onAssigned: () => assigned.resolve(),
+        onBatch: ({ slot, records: batch }) => void (starts.has(slot) || starts.set(slot, batch[0]!.offset)),
+        onCrash: assigned.reject,
+      },
+    });
     await second.start();
+    await assigned.promise;
+    second.seek(1, 3n);
+    await until(() => starts.size === 1);
+    second.seek(0, 0n);
     await until(() => starts.size === 2);
-    expect(starts).toEqual(new Map([[0, 7n], [1, 0n]]));
+    expect(starts).toEqual(new Map([[1, 3n], [0, 0n]]));
     await second.stop();
     await lanes.close();
   });

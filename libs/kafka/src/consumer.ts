@@ -1,42 +1,32 @@
 /**
- * Consuming by slot, on top of a kafkajs consumer group.
+ * Consuming by slot: kafkajs's consumer group says which slots, a fetcher of our own reads them.
  *
- * kafkajs has one fetch loop per broker that waits for all handlers of a fetch, and heartbeats go out between fetches.
- * So a handler takes a batch at once, or pauses the slot: it has nothing to wait for.
+ * In kafkajs every slot is paused, for ever: what is left of its loop is the heartbeat, and its fetch, which looks at
+ * every slot for every other and waits for all handlers, is never made (docs/decisions/0033).
  *
- * The Kafka-committed offset decides only where a slot starts that is new here; a slot that stays over a rebalance
- * goes on behind what was accepted. Whoever applies the records checks their offsets against the position (W4).
+ * The assignment is a hint, and so is the Kafka-committed offset, which is written for people and never read: a slot is
+ * read from where it is sought. One that stays over a rebalance goes on behind what was handed over.
  */
-import { sleep, type Log } from '@millrace/runtime';
-import { assert, type Offset, type Slot } from '@millrace/write';
-import type { Batch, Consumer, EachBatchPayload } from 'kafkajs';
+import type { Log } from '@millrace/runtime';
+import { assert, type Slot } from '@millrace/write';
+import type { Consumer } from 'kafkajs';
 import { KafkaUnavailable } from './errors.ts';
+import { createFetcher } from './fetcher.ts';
 import { fetchLeaders } from './leaders.ts';
-import type { KafkaClient, SlotConsumer, SlotConsumerHandlers, SlotPosition, SlotRecord } from './types.ts';
+import type { KafkaClient, SlotConsumer, SlotConsumerHandlers, SlotPosition } from './types.ts';
 
 const SESSION_TIMEOUT_MS = 10_000;
 const REBALANCE_TIMEOUT_MS = 30_000;
 /** A rebalance is noticed with a heartbeat. */
 const HEARTBEAT_INTERVAL_MAX_MS = 1_000;
+/** How long kafkajs sleeps where all slots are paused, before it looks whether a heartbeat is due. */
+const IDLE_MS = 100;
 const FETCH_BYTES_MAX = 8 * 1024 * 1024;
-const FETCH_BYTES_PER_SLOT_MAX = 1024 * 1024;
-/** How long an idle fetch waits for a first byte, and about how late a seek or resume takes effect. */
-const FETCH_WAIT_MS = 100;
-/** Behind a batch of fewer records than this the next fetch waits a moment. */
-const REST_RECORDS_MAX = 20;
-const REST_MS = 8;
 const METADATA_AGE_MAX_MS = 30_000;
 const FIRST_LEADERS_RETRIES = 8;
-/** kafkajs tells of every fetch, also of one that brings nothing. When it has not for so long, it has stopped without a word. */
+/** kafkajs tells of every fetch, also of one that asks for nothing. When it has not for so long, it has stopped without a word. */
 const STALL_MS = 60_000;
 const STALL_CHECK_MS = 5_000;
-
-interface SlotState {
-  /** Behind the last batch that was handed over, or where it was sought. */
-  next: bigint | undefined;
-  /** Paused by the caller. */
-  paused: boolean;
-}
 
 export function createSlotConsumer(options: {
   readonly kafka: KafkaClient;
@@ -49,23 +39,19 @@ export function createSlotConsumer(options: {
   readonly maxBytes?: number;
 }): SlotConsumer {
   const { kafka, groupId, topic, log, handlers, sessionTimeoutMs = SESSION_TIMEOUT_MS, maxBytes = FETCH_BYTES_MAX } = options;
-  let slots = new Map<Slot, SlotState>();
+  let slots: ReadonlySet<Slot> = new Set();
   let phase: 'new' | 'running' | 'stopping' | 'dead' = 'new';
-  let resting: Promise<void> | undefined;
 
+  const fetcher = createFetcher({ kafka, topic, maxBytes, onBatch: handlers.onBatch, onBug: die });
   const connection = kafka.open();
   const consumer: Consumer = connection.kafkajs.consumer({
     groupId,
     sessionTimeout: sessionTimeoutMs,
     rebalanceTimeout: Math.max(REBALANCE_TIMEOUT_MS, sessionTimeoutMs),
     heartbeatInterval: Math.min(HEARTBEAT_INTERVAL_MAX_MS, Math.floor(sessionTimeoutMs / 4)),
-    maxBytes,
-    maxBytesPerPartition: Math.min(FETCH_BYTES_PER_SLOT_MAX, maxBytes),
-    minBytes: 1,
-    maxWaitTimeInMs: FETCH_WAIT_MS,
+    maxWaitTimeInMs: IDLE_MS,
     metadataMaxAge: METADATA_AGE_MAX_MS,
     allowAutoTopicCreation: false,
-    readUncommitted: false,
   });
 
   let aliveAtMs = performance.now();
@@ -84,8 +70,13 @@ export function createSlotConsumer(options: {
   function die(error: Error): void {
     if (phase !== 'running') return;
     phase = 'dead';
-    clearInterval(watch);
+    halt();
     handlers.onCrash(error);
+  }
+
+  function halt(): void {
+    clearInterval(watch);
+    fetcher.stop();
   }
 
   consumer.on(consumer.events.REQUEST_TIMEOUT, ({ payload }) => {
@@ -94,93 +85,33 @@ export function createSlotConsumer(options: {
 
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
     if (phase !== 'running') return;
-    const joined = (payload.memberAssignment[topic] ?? []) as Slot[];
-    const before = slots;
-    slots = new Map(joined.map((slot) => [slot, before.get(slot) ?? { next: undefined, paused: false }]));
-    // kafkajs keeps a pause over a rebalance: the next owner, maybe this member, starts unpaused.
-    for (const slot of before.keys()) if (!slots.has(slot)) resumeFetch(slot);
-    for (const [slot, state] of slots) {
-      if (state.next !== undefined) consumer.seek({ topic, partition: slot, offset: state.next.toString() });
-      if (state.paused) pauseFetch(slot);
-    }
-    log.info({ topic, groupId, slots: joined.length, leader: payload.isLeader }, 'slots assigned');
-    handlers.onAssigned([...slots.keys()]);
+    consumer.pause([{ topic }]);
+    slots = new Set((payload.memberAssignment[topic] ?? []) as Slot[]);
+    fetcher.keepOnly(slots);
+    log.info({ topic, groupId, slots: slots.size, leader: payload.isLeader }, 'slots assigned');
+    handlers.onAssigned([...slots]);
   });
 
   consumer.on(consumer.events.CRASH, ({ payload }) => {
     if (phase !== 'running') return;
     const { error, restart } = payload;
     loseAll();
-    if (restart) {
-      log.warn({ error, topic, groupId }, 'the consumer lost its group and joins it again');
-      return;
-    }
-    die(error);
+    if (!restart) return die(error);
+    log.warn({ error, topic, groupId }, 'the consumer lost its group and joins it again');
   });
 
   /** After a crash kafkajs begins with an empty state, and so do we. */
   function loseAll(): void {
     const had = slots.size;
-    slots = new Map();
+    slots = new Set();
+    fetcher.keepOnly(slots);
     if (had > 0) handlers.onAssigned([]);
   }
 
-  const pauseFetch = (slot: number): void => {
-    consumer.pause([{ topic, partitions: [slot] }]);
-  };
-  const resumeFetch = (slot: number): void => {
-    consumer.resume([{ topic, partitions: [slot] }]);
-  };
-
-  /** Fetching costs the same for one record as for a hundred: behind little, the broker gathers for a moment. */
-  function rest(batch: Batch): Promise<void> | undefined {
-    if (batch.messages.length >= REST_RECORDS_MAX) return undefined;
-    return (resting ??= sleep(REST_MS).finally(() => (resting = undefined)));
-  }
-
-  function onBatch({ batch, resolveOffset, isStale, isRunning }: EachBatchPayload): void {
-    const slot = batch.partition as Slot;
-    const state = slots.get(slot);
-    // What is left out here is not resolved, so it is fetched again when the slot is wanted.
-    if (state === undefined || phase !== 'running' || !isRunning() || isStale() || state.paused) return;
-    const lastOffset = batch.lastOffset();
-    state.next = BigInt(lastOffset) + 1n;
-    resolveOffset(lastOffset);
-    handlers.onBatch({ slot, records: recordsOf(batch), highWatermark: BigInt(batch.highWatermark) });
-  }
-
-  const mine = (slot: number): SlotState | undefined => (phase === 'running' ? slots.get(slot as Slot) : undefined);
-
-  function seek(slot: number, offset: bigint): void {
-    const state = mine(slot);
-    if (state === undefined) return;
-    assert(offset >= 0n, 'a position is an offset');
-    state.next = offset;
-    consumer.seek({ topic, partition: slot, offset: offset.toString() });
-  }
-
-  function pause(which: Iterable<number>): void {
-    for (const slot of which) {
-      const state = mine(slot);
-      if (state === undefined || state.paused) continue;
-      state.paused = true;
-      pauseFetch(slot);
-    }
-  }
-
-  function resume(which: Iterable<number>): void {
-    for (const slot of which) {
-      const state = mine(slot);
-      if (state === undefined || !state.paused) continue;
-      state.paused = false;
-      resumeFetch(slot);
-    }
-  }
+  const isMine = (slot: number): slot is Slot => phase === 'running' && slots.has(slot as Slot);
 
   async function commit(positions: readonly SlotPosition[]): Promise<void> {
-    const offsets = positions
-      .filter(({ slot }) => mine(slot) !== undefined)
-      .map(({ slot, offset }) => ({ topic, partition: slot, offset: offset.toString() }));
+    const offsets = positions.filter(({ slot }) => isMine(slot)).map(({ slot, offset }) => ({ topic, partition: slot, offset: offset.toString() }));
     if (offsets.length === 0) return;
     try {
       await consumer.commitOffsets(offsets);
@@ -195,38 +126,26 @@ export function createSlotConsumer(options: {
       phase = 'running';
       alive();
       watch = setInterval(checkAlive, STALL_CHECK_MS).unref();
-      const { bySlot } = await fetchLeaders(kafka, topic, FIRST_LEADERS_RETRIES);
+      fetcher.start(await fetchLeaders(kafka, topic, FIRST_LEADERS_RETRIES));
       await consumer.connect();
       await consumer.subscribe({ topic, fromBeginning: true });
-      await consumer.run({
-        autoCommit: false,
-        eachBatchAutoResolve: false,
-        partitionsConsumedConcurrently: bySlot.length,
-        eachBatch: async (payload) => {
-          onBatch(payload);
-          await rest(payload.batch);
-        },
-      });
+      await consumer.run({ autoCommit: false, eachBatch: () => Promise.reject(new Error('kafkajs fetched a slot that is paused')) });
     },
-    seek,
-    pause,
-    resume,
+    seek(slot, offset) {
+      assert(offset >= 0n, 'a position is an offset');
+      if (isMine(slot)) fetcher.seek(slot, offset);
+    },
+    pause(which) {
+      for (const slot of which) if (isMine(slot)) fetcher.pause(slot);
+    },
+    resume(which) {
+      for (const slot of which) if (isMine(slot)) fetcher.resume(slot);
+    },
     commit,
     stop: async () => {
       if (phase === 'running') phase = 'stopping';
-      clearInterval(watch);
+      halt();
       await consumer.disconnect();
     },
   };
 }
-
-/** kafkajs's batch as the rest of Millrace knows it. */
-export function recordsOf(batch: Pick<Batch, 'messages'>): readonly SlotRecord[] {
-  return batch.messages.map(({ offset, key, value, timestamp }) => ({
-    offset: BigInt(offset) as Offset,
-    key,
-    value,
-    timestampMs: Number(timestamp),
-  }));
-}
-

@@ -20,6 +20,8 @@ export interface FetchRequest {
 export interface SlotReply {
   readonly slot: number;
   readonly errorCode: number;
+  /** The offset that the next record gets, as far as the replicas have it. */
+  readonly highWatermark: bigint;
   readonly aborted: readonly Aborted[];
   readonly batches: Buffer;
 }
@@ -78,6 +80,7 @@ export function decodeFetchReply(reply: Buffer, correlationId: number): readonly
     for (let i = 0; i < count; i += 1) {
       const slot = reply.readInt32BE(at);
       const errorCode = reply.readInt16BE(at + 4);
+      const highWatermark = reply.readBigInt64BE(at + 6);
       const aborted: Aborted[] = [];
       const abortedCount = reply.readInt32BE(at + 22);
       at += 26;
@@ -86,7 +89,7 @@ export function decodeFetchReply(reply: Buffer, correlationId: number): readonly
       }
       const length = Math.max(0, reply.readInt32BE(at));
       at += 4;
-      replies.push({ slot, errorCode, aborted, batches: reply.subarray(at, at + length) });
+      replies.push({ slot, errorCode, highWatermark, aborted, batches: reply.subarray(at, at + length) });
       at += length;
     }
   }

@@ -48,6 +48,11 @@ export interface LaneLimits {
   readonly requestTimeoutMs: number;
   /** Keys and values in one request; 800 kB without it, below Kafka's batch limit of 1 MiB. One record may be larger, alone. */
   readonly bytesPerRequestMax?: number;
+  /**
+   * How long a lane gathers behind a request of few records, 0 without it; what comes after a quiet time does not wait.
+   * As the producer's `linger.ms`, which is 5 since Kafka 4.0 (KIP-1030).
+   */
+  readonly gatherMs?: number;
 }
 
 /** What the lanes tell; every call is cheap. `createLaneMetrics` makes one for a prom-client registry. */
@@ -102,6 +107,7 @@ export interface SlotConsumerHandlers {
   onAssigned(slots: readonly Slot[]): void;
   /**
    * Returning means accepted: the next fetch goes on behind the batch. Nothing of a slot comes while it is paused.
+   * Keys and values are views of what was fetched: who keeps one keeps all of it.
    * A throw is a bug: the consumer ends through onCrash.
    */
   onBatch(batch: SlotBatch): void;
@@ -118,11 +124,11 @@ export interface SlotPosition {
 export interface SlotConsumer {
   /** Joins the group. Its coordinator must answer: `waitForKafka` with the group, because kafkajs gives up on one that still loads. @throws what kafkajs throws */
   start(): Promise<void>;
-  /** The next batch of the slot starts at the offset. Slots that are not assigned are ignored, here and below. */
+  /** The next batch of the slot starts at the offset; nothing of it comes before it is sought. Slots that are not assigned are ignored, here and below. */
   seek(slot: number, offset: bigint): void;
   pause(slots: Iterable<number>): void;
   resume(slots: Iterable<number>): void;
-  /** A hint for the next owner; failures are logged at debug level and dropped. Nothing is committed once `stop` is called. */
+  /** For people and monitoring, nobody starts from it; failures are logged at debug level and dropped. Nothing is committed once `stop` is called. */
   commit(positions: readonly SlotPosition[]): Promise<void>;
   /** Leaves the group and hands over nothing more. */
   stop(): Promise<void>;
