@@ -11,7 +11,7 @@ import type { Database, Sql, Tx } from '@millrace/postgres';
 import { assert, must, type Digest, type Offset, type Slot } from '@millrace/write';
 import { admit, type Claim, type SlotResult } from './admit.ts';
 import { copyRowLine, copyRowsSql, loadRows, upsertRows } from './entity.sql.ts';
-import { foldTurn, parkedName, seenName, type Folded, type JournalRow, type ParkedEntry, type Refused, type Seen, type TurnState } from './fold.ts';
+import { foldTurn, parkedName, seenName, type Folded, type JournalRow, type Refused, type Seen, type TurnState } from './fold.ts';
 import { COPY_JOURNAL, copyJournalLine, insertJournal, digestOfUuid, readSeen, type SeenRow } from './journal.sql.ts';
 import { COPY_ROWS_MIN, RELEASE_RECORDS_MAX } from './limits.ts';
 import type { Entry, LoggedRecord, Slice, StreamModel } from './model.ts';
@@ -43,14 +43,22 @@ export interface TurnInput {
   readonly refused?: Refused;
 }
 
-/** @throws PgError: infrastructure or unknown commit (W5: run the turn again, it reads what became of it), or data; TurnTooLarge. */
+/**
+ * The locks and what is to be read behind them travel together: each statement sees what was committed before it began,
+ * and it begins once the locks are held.
+ * @throws PgError: infrastructure or unknown commit (W5: run the turn again, it reads what became of it), or data; TurnTooLarge.
+ */
 export async function runTurn(input: TurnInput): Promise<TurnResult> {
+  const { model, slots, slices } = input;
+  const read = slices.flatMap((slice) => slice.records.map((record) => readRecord(model, slots, record)));
   return input.database.transaction(async (tx) => {
-    const claim = await claimSlots(tx, input);
-    const { results, records } = admit(input.slices, claim);
+    const state: TurnState = { rows: createWorkingSet(), seen: new Map(), parked: new Map() };
+    const [claim] = await Promise.all([claimSlots(tx, input), load(tx, input, { entries: read, state })]);
+    const { results, records } = admit(slices, claim);
     if (records.length === 0) return { slots: results, journal: [], duplicates: 0, parked: 0, records: 0 };
-    const entries = records.map((record) => readRecord(input.model, input.slots, record));
-    const state = await loadState(tx, input, { claim, entries });
+    const admitted = new Set(records);
+    const entries = read.filter(({ record }) => admitted.has(record));
+    await loadParked(tx, input, { claim, entries, state });
     const folded = foldTurn(entries, state, input.refused);
     await store(tx, input, { claim, results, folded, state });
     return { slots: results, journal: folded.journal, duplicates: folded.duplicates, parked: folded.parked.length, records: entries.length };
@@ -66,18 +74,15 @@ async function claimSlots(tx: Tx, { model, slices }: TurnInput): Promise<Claim> 
   return { positions: bySlot(positions), slots: bySlot(rows) };
 }
 
-async function loadState(tx: Tx, input: TurnInput, { claim, entries }: { claim: Claim; entries: readonly Entry[] }): Promise<TurnState> {
-  const rows = createWorkingSet();
-  const parked = await loadParked(tx, input, { claim, entries });
-  const waiting = [...parked.values()].flatMap((list) => list.map(({ entry }) => entry));
+/** The rows that the entries name, and the writes that their digests name already. */
+async function load(tx: Tx, input: TurnInput, { entries, state }: { entries: readonly Entry[]; state: TurnState }): Promise<void> {
+  const { rows, seen } = state;
   const digests: { slot: Slot; digest: Digest }[] = [];
-  for (const entry of [...waiting, ...entries]) {
+  for (const entry of entries) {
     if (entry.kind !== 'poison') digests.push({ slot: entry.record.slot, digest: entry.digest });
     if (entry.kind === 'command') for (const ref of entry.command.reads) rows.want(entry.record.slot, ref);
   }
-  const seen = new Map<string, Seen>();
   await Promise.all([loadSeen(tx, input, { digests, seen }), ...rows.wanted().map((wanted) => loadTable(tx, input, { ...wanted, rows }))]);
-  return { rows, seen, parked };
 }
 
 async function loadSeen(tx: Tx, { model }: TurnInput, { digests, seen }: { digests: readonly { slot: Slot; digest: Digest }[]; seen: Map<string, Seen> }): Promise<void> {
@@ -93,7 +98,8 @@ async function loadTable(tx: Tx, { model }: TurnInput, { table, keys, rows }: { 
 }
 
 /** The head of every parked key that the turn meets; of a key that it releases, as many as one release may try. */
-async function loadParked(tx: Tx, { model, slots }: TurnInput, { claim, entries }: { claim: Claim; entries: readonly Entry[] }): Promise<Map<string, ParkedEntry[]>> {
+async function loadParked(tx: Tx, input: TurnInput, { claim, entries, state }: { claim: Claim; entries: readonly Entry[]; state: TurnState }): Promise<void> {
+  const { model, slots } = input;
   const parkedKeys = new Set([...claim.slots.values()].flatMap((row) => row.parked_keys.map((key) => parkedName({ slot: row.slot, key }))));
   const met = new Map<string, { slot: Slot; key: string; recordsMax: number }>();
   for (const { kind, record } of parkedKeys.size === 0 ? [] : entries) {
@@ -103,14 +109,17 @@ async function loadParked(tx: Tx, { model, slots }: TurnInput, { claim, entries 
     const recordsMax = (met.get(name)?.recordsMax ?? 1) + (kind === 'release' ? RELEASE_RECORDS_MAX : 0);
     met.set(name, { slot: record.slot, key: record.key, recordsMax });
   }
-  const parked = new Map<string, ParkedEntry[]>();
-  for (const row of met.size === 0 ? [] : await tx.query<StoredParked>(readParked(model.stream, [...met.values()]))) {
+  if (met.size === 0) return;
+  const waiting: Entry[] = [];
+  for (const row of await tx.query<StoredParked>(readParked(model.stream, [...met.values()]))) {
     const record = { slot: row.slot, offset: row.offset, key: row.key, value: row.value, atMs: Number(row.at_ms) };
-    const list = parked.get(parkedName(record)) ?? [];
-    list.push({ entry: readRecord(model, slots, record), reason: row.reason });
-    parked.set(parkedName(record), list);
+    const entry = readRecord(model, slots, record);
+    const list = state.parked.get(parkedName(record)) ?? [];
+    list.push({ entry, reason: row.reason });
+    state.parked.set(parkedName(record), list);
+    waiting.push(entry);
   }
-  return parked;
+  await load(tx, input, { entries: waiting, state });
 }
 
 interface Turn {

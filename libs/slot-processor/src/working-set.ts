@@ -9,6 +9,8 @@ import { assert, must, type Slot } from '@millrace/write';
 interface Cell {
   readonly slot: Slot;
   readonly key: readonly string[];
+  /** Handed out to be loaded. */
+  asked: boolean;
   row: Row | undefined;
   /** On the shard, as of the load. */
   stored: boolean;
@@ -30,7 +32,7 @@ export interface Dirty {
 export interface WorkingSet extends Rows {
   /** Names a row that a record reads. */
   want(slot: Slot, ref: Ref): void;
-  /** The rows to load, per table. */
+  /** The rows to load, per table, each once: those that were named since the last call. */
   wanted(): readonly { readonly table: AnyTable; readonly keys: readonly Wanted[] }[];
   /** Takes a row that the shard holds. */
   loaded(table: AnyTable, row: Row): void;
@@ -51,9 +53,14 @@ export function createWorkingSet(): WorkingSet {
       let cells = tables.get(table);
       if (!cells) tables.set(table, (cells = new Map<string, Cell>()));
       const name = nameOf(key);
-      if (!cells.has(name)) cells.set(name, { slot, key, row: undefined, stored: false, dirty: false });
+      if (!cells.has(name)) cells.set(name, { slot, key, asked: false, row: undefined, stored: false, dirty: false });
     },
-    wanted: () => [...tables].map(([table, cells]) => ({ table, keys: [...cells.values()] })),
+    wanted: () =>
+      [...tables].flatMap(([table, cells]) => {
+        const keys = [...cells.values()].filter(({ asked }) => !asked);
+        for (const cell of keys) cell.asked = true;
+        return keys.length === 0 ? [] : [{ table, keys }];
+      }),
     loaded(table, row) {
       const cell = cellOf(table, keyOf(table, row));
       cell.row = row;
