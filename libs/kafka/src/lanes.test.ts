@@ -283,6 +283,23 @@ describe('a broker that is gone', () => {
   });
 });
 
+test('a lane that gathers: behind few records the next request waits for company, the first after a quiet time goes at once', async () => {
+  const { cluster, lanes } = open({ slots: 2, nodes: 1 }, { gatherMs: 40 });
+  const requests = (): string[] => cluster.requests.map(({ slots }) => [...slots.values()].flat().join(' '));
+  await send(lanes, 0, 'first');
+  const sent: Promise<unknown>[] = [];
+  for (const value of ['a', 'b', 'c']) {
+    sent.push(send(lanes, 0, value));
+    await turn();
+  }
+  expect(requests()).toEqual(['first']);
+  await Promise.all(sent);
+  // As many as make a request of their own are not kept waiting.
+  await Promise.all(Array.from({ length: 8 }, (_, i) => send(lanes, 0, String(i))));
+  expect(requests()).toEqual(['first', 'a b c', '0 1 2 3 4 5 6 7']);
+  await lanes.close();
+});
+
 test('a broker is asked to answer for each slot before the request is given up', async () => {
   const { cluster, lanes } = open({ slots: 1, nodes: 1 });
   await send(lanes, 0, 'a');

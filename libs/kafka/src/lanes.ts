@@ -18,11 +18,11 @@ import { connectLink, type BrokerLink } from './broker-link.ts';
 import { KafkaUnavailable, LaneFull, LanesClosed } from './errors.ts';
 import { createLane, hangUp, post, type Lane } from './lane.ts';
 import { fetchLeaders, type Leaders } from './leaders.ts';
-import { assertLaneLimits, BYTES_PER_REQUEST_MAX, giveUpMs, LEADERS_REFRESH_MS, REFRESH_RETRIES, RETRY_BASE_MS, RETRY_MAX_MS } from './limits.ts';
+import { assertLaneLimits, BYTES_PER_REQUEST_MAX, GATHER_RECORDS_MIN, giveUpMs, LEADERS_REFRESH_MS, REFRESH_RETRIES, RETRY_BASE_MS, RETRY_MAX_MS } from './limits.ts';
 import { createPlaces } from './places.ts';
 import { createSettling } from './settle.ts';
 import type { BrokerAddress, KafkaClient, LaneLimits, LaneMetrics, Lanes, OutgoingRecord, Sent } from './types.ts';
-import { bytesOf, refuseOneOf, type Bytes, type Many, type Waiting } from './waiting.ts';
+import { bytesOf, refuseOneOf, type Batch, type Bytes, type Many, type Waiting } from './waiting.ts';
 
 const FIRST_LEADERS_RETRIES = 8;
 
@@ -59,6 +59,7 @@ export interface LanesInput {
 export function openLanes(input: LanesInput): Lanes {
   const { topic, log, metrics, limits } = input;
   assertLaneLimits(limits);
+  const { gatherMs = 0 } = limits;
   const requestLimits = { bytesPerRequestMax: BYTES_PER_REQUEST_MAX, ...limits };
   const stop = new AbortController();
   const backlog = createBacklog(limits, metrics);
@@ -134,7 +135,7 @@ export function openLanes(input: LanesInput): Lanes {
       else settling.answered(lane, batches, replies, performance.now() - startedAtMs);
       places.move(lane);
       if (lane.failures > 0 && lane.queue.length > 0) await recover(lane);
-      await nextTurn();
+      await (gatherMs > 0 && isSmall(batches) && lane.queue.length < GATHER_RECORDS_MIN ? sleep(gatherMs) : nextTurn());
     }
     lane.running = false;
     places.move(lane);
@@ -197,6 +198,12 @@ export function openLanes(input: LanesInput): Lanes {
       for (const lane of places.lanes()) hangUp(lane);
     },
   };
+}
+
+function isSmall(batches: readonly Batch[]): boolean {
+  let records = 0;
+  for (const batch of batches) records += batch.records.length;
+  return records < GATHER_RECORDS_MIN;
 }
 
 function nextTurn(): Promise<void> {

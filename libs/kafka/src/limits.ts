@@ -10,9 +10,12 @@ export const RETRY_BASE_MS = 50;
 export const RETRY_MAX_MS = 1_000;
 /** Of a look for fresh leaders: enough to ask another broker where one is down. */
 export const REFRESH_RETRIES = 2;
+/** A request of fewer records is followed by a pause where the lanes gather: it costs the broker the same as one of many. */
+export const GATHER_RECORDS_MIN = 8;
 /** A record is given up after this many request timeouts: once answered by a dead broker, once by its successor. */
 const GIVE_UP_REQUESTS = 2;
 const BROKER_SHARE = 0.75;
+const GATHER_MS_MAX = 100;
 
 /**
  * How long the broker itself waits for the replicas: it answers for each slot before the request is given up, so that
@@ -32,4 +35,5 @@ export function assertLaneLimits(limits: LaneLimits): void {
   assert(limits.queuedRecordsMax >= limits.recordsPerRequestMax, 'the queue holds at least one full request');
   assert(limits.queuedBytesMax >= (limits.bytesPerRequestMax ?? BYTES_PER_REQUEST_MAX), 'and its bytes');
   assert(limits.requestTimeoutMs >= 100, 'a broker gets time to answer');
+  assert((limits.gatherMs ?? 0) <= GATHER_MS_MAX, 'a lane gathers for moments');
 }

@@ -102,6 +102,7 @@ async function openLanes({ config, log, life, limits }: Required<GatewayOptions>
       queuedRecordsMax: limits.laneQueuedRecordsMax,
       queuedBytesMax: limits.laneQueuedBytesMax,
       requestTimeoutMs: limits.produceTimeoutMs,
+      gatherMs: limits.laneGatherMs,
     },
   });
   life.onDrain('lanes', () => lanes.close());

@@ -41,6 +41,8 @@ const values = {
   laneRecordsPerRequestMax: 1_000,
   laneQueuedRecordsMax: 50_000,
   laneQueuedBytesMax: 48 * MiB,
+  /** Behind a produce request of few writes. */
+  laneGatherMs: 3,
 
   /** Acknowledged writes that a retry finds again without Kafka. */
   recentWritesMax: 50_000,
