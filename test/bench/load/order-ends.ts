@@ -26,6 +26,8 @@ interface Options {
 }
 
 const PARTITIONS_AT_ONCE = 64;
+/** Between two fetches: what the generator takes of the machine is missing to the side under measurement. */
+const REST_MS = 10;
 const ENDS_TIMEOUT_MS = 60_000;
 
 const options = optionsOf<Options>();
@@ -37,6 +39,8 @@ let sent = 0;
 let refused = 0;
 let measuring = false;
 let stopped = false;
+/** kafkajs fetches again when every batch is handled. */
+let resting: Promise<void> | undefined;
 
 const consumer = kafkaOf(options.brokers).consumer({ groupId: options.groupId, maxWaitTimeInMs: 1_000 });
 await watchEnds();
@@ -79,10 +83,12 @@ async function watchEnds(): Promise<void> {
   await consumer.subscribe({ topic: options.topic, fromBeginning: false });
   const joined = new Promise<void>((resolve) => consumer.on(consumer.events.GROUP_JOIN, () => resolve()));
   await consumer.run({
+    autoCommit: false,
     partitionsConsumedConcurrently: PARTITIONS_AT_ONCE,
     eachBatch: async ({ batch }) => {
       const now = performance.now();
       for (const { key, value } of batch.messages) if (value?.includes('"state":"confirmed"')) onConfirmed(String(key), now);
+      await (resting ??= delay(REST_MS).then(() => (resting = undefined)));
     },
   });
   await joined;

@@ -20,7 +20,8 @@ export function sendAtRate({ ratePerSecond, pool, send, isStopped, onError }: Ra
   let due = 0;
   const dispatch = () => {
     while (free.length > 0 && overdue.length > 0) {
-      const connection = free.pop()!;
+      // Each in its turn: the server hangs up on a connection that says nothing.
+      const connection = free.shift()!;
       send(connection, overdue.shift()!, () => {
         free.push(connection);
         dispatch();
