@@ -304,6 +304,11 @@ describe('lanes over three brokers', () => {
     const config = { 'min.insync.replicas': '2', 'unclean.leader.election.enable': 'false' };
     await ensureTopics({ kafka: cluster, topics: [{ name: 'failover', partitions: 12, replicationFactor: 3, config }], timeoutMs: 30_000, log });
     const lanes = await createLanes({ kafka: cluster, topic: 'failover', log, limits: { ...LIMITS, requestTimeoutMs: 15_000 } }); // the controller needs 9 s to miss a broker
+    // A topic of somebody else whose only replicas go with the broker: it is nobody's business here.
+    const admin = cluster.open().kafkajs.admin();
+    await admin.connect();
+    await admin.createTopics({ topics: [{ topic: 'foreign', numPartitions: -1, replicationFactor: -1, replicaAssignment: [{ partition: 0, replicas: [three[0]!.id] }] }] });
+    await admin.disconnect();
     const seen = new Map<number, bigint[]>();
     const consumer = consume('failover', 'follows', { onBatch: ({ slot, records: batch }) => void seen.set(slot, [...(seen.get(slot) ?? []), ...batch.map(({ offset }) => offset)]) }, { client: cluster });
     await waitForKafka({ kafka: cluster, groupId: 'follows', signal: AbortSignal.timeout(60_000), log });

@@ -35,7 +35,12 @@ export async function connectLink(address: BrokerAddress, signal?: AbortSignal):
 
 function connectSocket({ host, port }: BrokerAddress, signal: AbortSignal | undefined): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host, port, noDelay: true, keepAlive: true, ...(signal === undefined ? {} : { signal }) });
+    const socket = connect({ host, port, noDelay: true, keepAlive: true });
+    // Node's own option keeps a listener on the signal for each socket that there ever was.
+    const onAbort = (): void => void socket.destroy(signal?.reason as Error);
+    if (signal?.aborted === true) onAbort();
+    signal?.addEventListener('abort', onAbort, { once: true });
+    socket.once('close', () => signal?.removeEventListener('abort', onAbort));
     const timer = setTimeout(() => {
       socket.destroy(new Error(`no connection to ${host}:${port} within ${CONNECT_TIMEOUT_MS} ms`));
     }, CONNECT_TIMEOUT_MS);

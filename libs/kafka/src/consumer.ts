@@ -23,7 +23,7 @@ const HEARTBEAT_INTERVAL_MAX_MS = 1_000;
 const IDLE_MS = 100;
 const FETCH_BYTES_MAX = 8 * 1024 * 1024;
 const METADATA_AGE_MAX_MS = 30_000;
-const FIRST_LEADERS_RETRIES = 8;
+const FIRST_LEADERS_RETRIES = 20;
 /** kafkajs tells of every fetch, also of one that asks for nothing. When it has not for so long, it has stopped without a word. */
 const STALL_MS = 60_000;
 const STALL_CHECK_MS = 5_000;
@@ -84,8 +84,8 @@ export function createSlotConsumer(options: {
   });
 
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
-    if (phase !== 'running') return;
     consumer.pause([{ topic }]);
+    if (phase !== 'running') return;
     slots = new Set((payload.memberAssignment[topic] ?? []) as Slot[]);
     fetcher.keepOnly(slots);
     log.info({ topic, groupId, slots: slots.size, leader: payload.isLeader }, 'slots assigned');
@@ -108,7 +108,8 @@ export function createSlotConsumer(options: {
     if (had > 0) handlers.onAssigned([]);
   }
 
-  const isMine = (slot: number): slot is Slot => phase === 'running' && slots.has(slot as Slot);
+  const isRunning = (): boolean => phase === 'running';
+  const isMine = (slot: number): slot is Slot => isRunning() && slots.has(slot as Slot);
 
   async function commit(positions: readonly SlotPosition[]): Promise<void> {
     const offsets = positions.filter(({ slot }) => isMine(slot)).map(({ slot, offset }) => ({ topic, partition: slot, offset: offset.toString() }));
@@ -126,10 +127,11 @@ export function createSlotConsumer(options: {
       phase = 'running';
       alive();
       watch = setInterval(checkAlive, STALL_CHECK_MS).unref();
-      fetcher.start(await fetchLeaders(kafka, topic, FIRST_LEADERS_RETRIES));
+      const leaders = await fetchLeaders(kafka, topic, FIRST_LEADERS_RETRIES);
       await consumer.connect();
       await consumer.subscribe({ topic, fromBeginning: true });
       await consumer.run({ autoCommit: false, eachBatch: () => Promise.reject(new Error('kafkajs fetched a slot that is paused')) });
+      if (isRunning()) fetcher.start(leaders);
     },
     seek(slot, offset) {
       assert(offset >= 0n, 'a position is an offset');

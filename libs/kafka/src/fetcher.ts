@@ -12,10 +12,10 @@ import { connectLink, type BrokerLink } from './broker-link.ts';
 import { KafkaUnavailable } from './errors.ts';
 import { decodeBatches, decodeFetchReply, type SlotReply } from './fetch-codec.ts';
 import { OFFSET_OUT_OF_RANGE, requestFetch } from './fetch.ts';
-import { fetchLeaders, NO_LEADER, type Leaders } from './leaders.ts';
+import { fetchLeaders, type Leaders } from './leaders.ts';
 import { LEADERS_REFRESH_MS, REFRESH_RETRIES, RETRY_BASE_MS, RETRY_MAX_MS } from './limits.ts';
 import { topicOffsets } from './offsets.ts';
-import type { KafkaClient, SlotBatch } from './types.ts';
+import type { BrokerAddress, KafkaClient, SlotBatch } from './types.ts';
 
 export interface Fetcher {
   /** Begins with these leaders; what fails on Kafka's side from then on is tried again for ever. */
@@ -44,9 +44,13 @@ export interface FetcherOptions {
 
 interface Reading {
   readonly slot: Slot;
-  /** Undefined until it is sought. */
+  /** Undefined until it is sought, and while the start of the log is looked for. */
   next: bigint | undefined;
   paused: boolean;
+  /** Its broker did not give it lately: it is left out for a moment. */
+  resting: boolean;
+  /** In a row. */
+  failures: number;
 }
 
 /** What one fetch asks of a slot. */
@@ -77,7 +81,7 @@ export function createFetcher({ kafka, topic, maxBytes, onBatch, onBug }: Fetche
   function readingOf(slot: Slot): Reading {
     const known = readings.get(slot);
     if (known) return known;
-    const made: Reading = { slot, next: undefined, paused: false };
+    const made: Reading = { slot, next: undefined, paused: false, resting: false, failures: 0 };
     readings.set(slot, made);
     return made;
   }
@@ -91,7 +95,8 @@ export function createFetcher({ kafka, topic, maxBytes, onBatch, onBug }: Fetche
   function askedOf(node: number): readonly Asked[] {
     const asked: Asked[] = [];
     for (const state of readings.values()) {
-      if (state.next !== undefined && !state.paused && leaders.bySlot[state.slot] === node) asked.push({ state, slot: state.slot, offset: state.next });
+      const { slot, next, paused, resting } = state;
+      if (next !== undefined && !paused && !resting && leaders.bySlot[slot] === node) asked.push({ state, slot, offset: next });
     }
     return asked;
   }
@@ -108,6 +113,7 @@ export function createFetcher({ kafka, topic, maxBytes, onBatch, onBug }: Fetche
     for (let failures = 0; !signal.aborted; ) {
       if (failures === 0) await restOrDoubt();
       else await sleep(backoffMs(failures, { baseMs: RETRY_BASE_MS, maxMs: RETRY_MAX_MS }), signal);
+      if (signal.aborted) return;
       try {
         follow(await fetchLeaders(kafka, topic, REFRESH_RETRIES));
         failures = 0;
@@ -119,7 +125,7 @@ export function createFetcher({ kafka, topic, maxBytes, onBatch, onBug }: Fetche
   }
 
   async function restOrDoubt(): Promise<void> {
-    const leaderless = [...readings.keys()].some((slot) => (leaders.bySlot[slot] ?? NO_LEADER) === NO_LEADER);
+    const leaderless = leaders.bySlot.some((node) => !leaders.addresses.has(node));
     const rest = new AbortController();
     const rested = sleep(leaderless ? LEADERLESS_LOOK_MS : LEADERS_REFRESH_MS, AbortSignal.any([signal, rest.signal])).catch(() => undefined);
     await Promise.race([rested, doubt.promise]);
@@ -137,6 +143,7 @@ export function createFetcher({ kafka, topic, maxBytes, onBatch, onBug }: Fetche
   /** Until the broker is no longer named. */
   async function readFrom(node: number): Promise<void> {
     let link: BrokerLink | undefined;
+    let linkedTo: BrokerAddress | undefined;
     let failures = 0;
     try {
       for (let id = 0; !signal.aborted; id = (id + 1) & 0x7fff_ffff) {
@@ -147,60 +154,95 @@ export function createFetcher({ kafka, topic, maxBytes, onBatch, onBug }: Fetche
         }
         const address = leaders.addresses.get(node);
         if (address === undefined) return;
-        link = link?.isOpen() === true ? link : await connectLink(kafka.route(address), signal).catch(() => undefined);
+        if (link?.isOpen() === false || !isSame(linkedTo, address)) {
+          link?.close();
+          link = await connectLink(kafka.route(address), signal).catch(() => undefined);
+          linkedTo = link && address;
+        }
         const answer = link && (await requestFetch(link, { correlationId: id, clientId: kafka.clientId, topic, maxWaitMs: FETCH_WAIT_MS, bytesMax: maxBytes, positions: asked }));
         if (signal.aborted) return;
-        const took = answer === undefined ? undefined : await take(asked, decodeFetchReply(answer, id));
-        if (took === undefined || took.failed.length > 0) await backOff(node, (failures += 1), took?.failed);
-        else if (took.records < REST_RECORDS_MAX) await sleep(REST_MS, signal);
-        if (took?.failed.length === 0) failures = 0;
+        if (answer === undefined) {
+          await unanswered(node, (failures += 1));
+          continue;
+        }
+        failures = 0;
+        if (take(asked, decodeFetchReply(answer, id)) < REST_RECORDS_MAX) await sleep(REST_MS, signal);
       }
     } finally {
       link?.close();
     }
   }
 
-  async function backOff(node: number, failures: number, failed: readonly SlotReply[] | undefined): Promise<void> {
-    const facts = { topic, node, failures, ...(failed && { slots: failed.map(({ slot }) => slot), errorCode: failed[0]?.errorCode }) };
+  async function unanswered(node: number, failures: number): Promise<void> {
     // An outage is told once; the attempts after the first are detail.
-    if (failures === 1) log.warn(facts, 'slots cannot be fetched, they are tried again');
-    else log.debug(facts, 'slots can still not be fetched');
+    log[failures === 1 ? 'warn' : 'debug']({ topic, node, failures }, 'a broker does not answer fetches, it is asked again');
     doubt.resolve();
     await sleep(backoffMs(failures, { baseMs: RETRY_BASE_MS, maxMs: RETRY_MAX_MS }), signal);
   }
 
-  async function take(asked: readonly Asked[], replies: readonly SlotReply[]): Promise<{ readonly records: number; readonly failed: readonly SlotReply[] }> {
+  /** How many records there were. */
+  function take(asked: readonly Asked[], replies: readonly SlotReply[]): number {
     const bySlot = new Map(asked.map((one) => [one.slot as number, one]));
     const failed: SlotReply[] = [];
     let count = 0;
     for (const reply of replies) {
       const { state, slot, offset } = must(bySlot.get(reply.slot), 'the reply names slots that were asked for');
       if (readings.get(slot) !== state || state.next !== offset || state.paused) continue; // F1
-      if (reply.errorCode !== 0) {
-        if (reply.errorCode !== OFFSET_OUT_OF_RANGE || !(await startOver(state, offset))) failed.push(reply);
-        continue;
-      }
-      if (reply.batches.length === 0) continue;
-      const { records, next } = decodeBatches(reply, { from: offset, to: END_OF_TIME });
-      if (next === undefined) throw new Error(`slot ${slot} of topic ${topic} at ${offset}: no whole record batch`);
-      assert(next > offset, 'F1: a fetch goes forward');
-      state.next = next;
-      readings.delete(slot); // F3
-      readings.set(slot, state);
-      count += records.length;
-      if (records.length > 0) onBatch({ slot, records, highWatermark: reply.highWatermark });
+      if (reply.errorCode === OFFSET_OUT_OF_RANGE) startOver(state, offset);
+      else if (reply.errorCode !== 0) failed.push(reply);
+      else count += takeRecords(state, offset, reply);
     }
-    return { records: count, failed };
+    if (failed.length > 0) notGiven(failed);
+    return count;
   }
 
-  /** The log does not hold the offset: it is read from its start, and whoever gets the records tells by their offsets. False where nobody says where that is. */
-  async function startOver(state: Reading, offset: bigint): Promise<boolean> {
-    const ends = await topicOffsets({ kafka, topic, signal }).catch(() => []);
-    const low = ends.find(({ slot }) => slot === state.slot)?.low;
-    if (low === undefined) return false;
-    log.warn({ topic, slot: state.slot, offset, low }, 'the log does not hold the offset, it is read from its start');
-    if (state.next === offset) state.next = low;
-    return true;
+  function takeRecords(state: Reading, offset: bigint, reply: SlotReply): number {
+    const { slot } = state;
+    state.failures = 0;
+    if (reply.batches.length === 0) return 0;
+    const { records, next } = decodeBatches(reply, { from: offset, to: END_OF_TIME });
+    if (next === undefined) throw new Error(`slot ${slot} of topic ${topic} at ${offset}: no whole record batch`);
+    assert(next > offset, 'F1: a fetch goes forward');
+    state.next = next;
+    readings.delete(slot); // F3
+    readings.set(slot, state);
+    if (records.length > 0) onBatch({ slot, records, highWatermark: reply.highWatermark });
+    return records.length;
+  }
+
+  /** The broker does not lead these slots, or cannot read them: each is left out for a moment, and the others go on (F2). */
+  function notGiven(failed: readonly SlotReply[]): void {
+    const states = failed.map(({ slot }) => readingOf(slot as Slot));
+    const facts = { topic, slots: failed.map(({ slot }) => slot), errorCode: failed[0]?.errorCode };
+    log[states.some(({ failures }) => failures === 0) ? 'warn' : 'debug'](facts, 'slots cannot be fetched, they are tried again');
+    doubt.resolve();
+    for (const state of states) {
+      state.failures += 1;
+      state.resting = true;
+      void sleep(backoffMs(state.failures, { baseMs: RETRY_BASE_MS, maxMs: RETRY_MAX_MS }), signal)
+        .then(() => {
+          state.resting = false;
+          change();
+        })
+        .catch(() => undefined);
+    }
+  }
+
+  /** The log does not hold the offset: it is read from its start, and whoever gets the records tells by their offsets. */
+  function startOver(state: Reading, offset: bigint): void {
+    const { slot } = state;
+    state.next = undefined;
+    void topicOffsets({ kafka, topic, signal })
+      .catch(() => [])
+      .then((ends) => {
+        if (signal.aborted || readings.get(slot) !== state || state.next !== undefined) return;
+        const low = ends.find((end) => end.slot === slot)?.low;
+        if (low !== undefined) log.warn({ topic, slot, offset, low }, 'the log does not hold the offset, it is read from its start');
+        // Where nobody says where it starts, the broker says again that it does not hold the offset.
+        state.next = low ?? offset;
+        change();
+      })
+      .catch(fail);
   }
 
   function stop(): void {
@@ -233,4 +275,8 @@ export function createFetcher({ kafka, topic, maxBytes, onBatch, onBug }: Fetche
     },
     stop,
   };
+}
+
+function isSame(a: BrokerAddress | undefined, b: BrokerAddress): boolean {
+  return a?.host === b.host && a.port === b.port;
 }

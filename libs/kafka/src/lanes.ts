@@ -24,7 +24,7 @@ import { createSettling } from './settle.ts';
 import type { BrokerAddress, KafkaClient, LaneLimits, LaneMetrics, Lanes, OutgoingRecord, Sent } from './types.ts';
 import { bytesOf, refuseOneOf, type Batch, type Bytes, type Many, type Waiting } from './waiting.ts';
 
-const FIRST_LEADERS_RETRIES = 8;
+const FIRST_LEADERS_RETRIES = 20;
 
 /** Opens the lanes of a topic. @throws KafkaUnavailable where the topic's leaders cannot be found. */
 export async function createLanes(options: {
@@ -136,6 +136,8 @@ export function openLanes(input: LanesInput): Lanes {
       places.move(lane);
       if (lane.failures > 0 && lane.queue.length > 0) await recover(lane);
       await (gatherMs > 0 && isSmall(batches) && lane.queue.length < GATHER_RECORDS_MIN ? sleep(gatherMs) : nextTurn());
+      // Leaders may have changed meanwhile.
+      places.move(lane);
     }
     lane.running = false;
     places.move(lane);
