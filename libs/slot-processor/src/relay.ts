@@ -144,11 +144,11 @@ export function createRelay(input: RelayInput): Relay {
   async function publish(events: readonly JournalEvent[]): Promise<void> {
     if (events.length === 0) return;
     const told = events.filter((event) => model.isPublic(event)).map((event) => outcomeRecord(model.stream, event));
-    const messages = [...messageRecords(events, input.slots)];
-    await Promise.all([
-      send(input.publishers.outcomes, told),
-      ...messages.map(([stream, records]) => send(must(input.publishers.streams.get(stream), `a publisher for stream ${stream}`), records)),
-    ]);
+    const messages = [...messageRecords(events, input.slots)].map(([stream, records]) => ({
+      records,
+      lanes: must(input.publishers.streams.get(stream), `a publisher for stream ${stream}`),
+    }));
+    await Promise.all([{ lanes: input.publishers.outcomes, records: told }, ...messages].map(({ lanes, records }) => send(lanes, records)));
     metrics.relayed(shard, events.length);
   }
 
