@@ -12,6 +12,7 @@ import { goOn, type CopyState, type Stage } from './incoming.ts';
 import { CHECK_KEYS_MAX, CHECK_RANGE_MS, CHECK_ROUND_MS_MAX, CHECK_ROWS_FIRST, CHECK_ROWS_MAX, CHECK_ROWS_MIN, SHRINK_SHARE } from './limits.ts';
 import { tableOf, type Mover } from './mover.ts';
 import { notedSince } from './notes.sql.ts';
+import { nextPiece } from './piece.ts';
 import { restAfter } from './rest.ts';
 import { runRound } from './rounds.ts';
 import { endOf, partOf, READ, SNAPSHOT, tableAfter } from './snapshot.ts';
@@ -35,10 +36,10 @@ export async function checkRanges(mover: Mover, begun: CopyState, brake: Brake):
     if (outrun || state === round.state) brake.harder(round.ms / lastMs);
     lastMs = round.ms;
     const workedMs = performance.now() - startedAtMs;
-    rows = adapted(rows, workedMs);
     await mover.reporter.tell('checking', { rows: state.rows, bytes: state.bytes, rounds: state.rounds, tables: state.compared });
     // A rest would only let it run further ahead.
-    if (brake.level() === 0) await restAfter(mover, workedMs);
+    const wantedMs = brake.level() === 0 ? await restAfter(mover, { workedMs, idleMs: CHECK_RANGE_MS }) : CHECK_RANGE_MS;
+    rows = nextPiece(rows, { tookMs: workedMs, wantedMs }, { min: CHECK_ROWS_MIN, max: CHECK_ROWS_MAX });
   }
   return state;
 }
@@ -78,9 +79,4 @@ function after(mover: Mover, state: CopyState, stage: Checking, { to, sum }: { r
   const compared = [...state.compared, { table: stage.table, rows: sum.rows.toString(), checksum: sum.checksum.toString(), when: 'before_fence' as const }];
   const next = tableAfter(mover, stage.table);
   return { ...state, compared, stage: next ? { ...stage, table: next.name, after: null, ...NO_ROWS } : { kind: 'rounds' } };
-}
-
-function adapted(rows: number, ms: number): number {
-  const wanted = (rows * CHECK_RANGE_MS) / Math.max(ms, 1);
-  return Math.round(Math.min(CHECK_ROWS_MAX, Math.max(CHECK_ROWS_MIN, Math.min(wanted, rows * 4))));
 }

@@ -3,20 +3,23 @@ import { assert } from '@millrace/write';
 
 /** Rows of a chunk are as many as fill about so many bytes, between two bounds: a chunk is one transaction on the target. */
 export const CHUNK_BYTES = 8 * 1024 * 1024;
-export const CHUNK_ROWS_MIN = 1_000;
+export const CHUNK_ROWS_MIN = 500;
 export const CHUNK_ROWS_MAX = 50_000;
-/** Before the first chunk has told how long a row is. */
-export const CHUNK_ROWS_FIRST = 5_000;
+/** Before the first chunk has told how long a row is, and what it costs. */
+export const CHUNK_ROWS_FIRST = 1_000;
+/** A chunk takes about so long where no shard of the move applies writes, however many rows fill `CHUNK_BYTES`. */
+export const CHUNK_MS = 2_000;
 /** Journal rows of one transaction of a round, adapted so that it takes about `DELTA_MS`, and its noted keys, which are held in memory. */
 export const DELTA_JOURNAL_ROWS_FIRST = 1_000;
+export const DELTA_JOURNAL_ROWS_MIN = 250;
 export const DELTA_JOURNAL_ROWS_MAX = 20_000;
 export const DELTA_MS = 500;
 /** How often a long round looks whether the slot outruns it. */
 export const OUTRUN_LOOK_MS = 1_000;
 export const DELTA_KEYS_MAX = 5_000;
 /** Rows of a range that both sides compare at once, adapted so that the comparison takes about `CHECK_RANGE_MS`. */
-export const CHECK_ROWS_FIRST = 20_000;
-export const CHECK_ROWS_MIN = 2_000;
+export const CHECK_ROWS_FIRST = 5_000;
+export const CHECK_ROWS_MIN = 1_000;
 export const CHECK_ROWS_MAX = 200_000;
 export const CHECK_RANGE_MS = 400;
 /** Keys that changed since the last round, which a comparison leaves out: with more of them, another round comes first. */
@@ -53,7 +56,7 @@ export const PURGE_ROWS_MIN = 50;
 export const PURGE_ROWS_MAX = 5_000;
 export const PURGE_BATCH_MS = 40;
 /** The part of the time that a purge works; it rests for the other. */
-export const PURGE_DUTY = 1 / 3;
+export const PURGE_DUTY = 1 / 4;
 
 /** A mover waits so long for a lock before it ends the sessions that hold it and sleep. */
 export const STALLED_MS = 5_000;
@@ -79,8 +82,12 @@ export const PACE_SLOW_FACTOR = 4;
 export const PACE_SLOW_MS_MIN = 20;
 /** The part of the time that a move works while one of its shards applies writes; it rests for the other. */
 export const MOVE_DUTY = 1 / 4;
+/** What it does between two rests takes about so long: acks and turns wait no longer for the processors. */
+export const BUSY_PIECE_MS = 30;
 /** For so long behind its last progress a shard counts as one that applies writes. */
 export const BUSY_MS = 2_000;
+/** And for so long when it is looked at for the first time: from one look nobody can tell. */
+export const FIRST_LOOK_MS = 300;
 /** How often the rate changes at most. */
 export const PACE_STEP_MS = 250;
 /** Part of the highest rate that a step adds; a slow shard halves it. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { ShardId } from '@millrace/write';
-import { BUSY_MS, PACE_MIN_BYTES_PER_SECOND, PACE_STEP_MS } from './limits.ts';
+import { BUSY_MS, BUSY_PIECE_MS, FIRST_LOOK_MS, PACE_MIN_BYTES_PER_SECOND, PACE_STEP_MS } from './limits.ts';
 import { createPace } from './pace.ts';
 
 const MB = 1024 * 1024;
@@ -72,16 +72,44 @@ describe('the throttle of moves', () => {
     const { pace, now, pass } = paced(64 * MB);
     pace.observe(A, { latencyMs: 1, applied: 10n });
     pace.observe(B, { latencyMs: 1, applied: 10n });
-    await pace.rest(100, [A, B], signal);
-    expect(now()).toBe(0);
+    pass(FIRST_LOOK_MS);
+    let atMs = now();
+    const rested = async (shards: readonly ShardId[]): Promise<number> => {
+      await pace.rest(100, shards, signal);
+      const ms = now() - atMs;
+      atMs = now();
+      return ms;
+    };
+    expect(await rested([A, B])).toBe(0);
     pace.observe(B, { latencyMs: 1, applied: 11n });
-    await pace.rest(100, [A], signal);
-    expect(now()).toBe(0);
-    await pace.rest(100, [A, B], signal);
-    expect(now()).toBe(300);
+    expect(await rested([A])).toBe(0);
+    expect(await rested([A, B])).toBe(300);
     pass(BUSY_MS);
-    await pace.rest(100, [A, B], signal);
-    expect(now()).toBe(300 + BUSY_MS);
+    atMs = now();
+    expect(await rested([A, B])).toBe(0);
+  });
+
+  test('a shard that is looked at for the first time counts as one that applies writes, for a moment', async () => {
+    const { pace, now, pass } = paced(64 * MB);
+    pace.observe(A, { latencyMs: 1, applied: 10n });
+    await pace.rest(10, [A], signal);
+    expect(now()).toBe(30);
+    pass(FIRST_LOOK_MS);
+    await pace.rest(10, [A], signal);
+    expect(now()).toBe(30 + FIRST_LOOK_MS);
+  });
+
+  test('asks for small pieces while a shard applies writes', () => {
+    const { pace, pass } = paced(64 * MB);
+    pace.observe(A, { latencyMs: 1, applied: 10n });
+    expect(pace.pieceMs(400, [A])).toBe(BUSY_PIECE_MS);
+    pass(FIRST_LOOK_MS);
+    expect(pace.pieceMs(400, [A])).toBe(400);
+    pace.observe(A, { latencyMs: 1, applied: 11n });
+    expect(pace.pieceMs(400, [A, B])).toBe(BUSY_PIECE_MS);
+    expect(pace.pieceMs(400, [B])).toBe(400);
+    pass(BUSY_MS);
+    expect(pace.pieceMs(400, [A])).toBe(400);
   });
 
   test('a wait ends with its signal', async () => {

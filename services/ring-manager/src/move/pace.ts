@@ -6,7 +6,7 @@
  */
 import { sleep } from '@millrace/runtime';
 import { assert, type ShardId } from '@millrace/write';
-import { BUSY_MS, MOVE_DUTY, PACE_MIN_BYTES_PER_SECOND, PACE_RISE, PACE_SLOW_FACTOR, PACE_SLOW_MS_MIN, PACE_STEP_MS } from './limits.ts';
+import { BUSY_MS, BUSY_PIECE_MS, FIRST_LOOK_MS, MOVE_DUTY, PACE_MIN_BYTES_PER_SECOND, PACE_RISE, PACE_SLOW_FACTOR, PACE_SLOW_MS_MIN, PACE_STEP_MS } from './limits.ts';
 import type { Pace } from './types.ts';
 
 export interface PaceOptions {
@@ -31,6 +31,8 @@ export function createPace({ bytesPerSecondMax, now = () => performance.now(), w
   let paidUntilMs = now();
   let steppedAtMs = now();
 
+  const isBusy = (shards: readonly ShardId[]): boolean => shards.some((shard) => (busyUntilMs.get(shard) ?? -Infinity) > now());
+
   return {
     async take(bytes, signal) {
       // The time that copying took counts, but rest is not saved up for a burst.
@@ -39,11 +41,12 @@ export function createPace({ bytesPerSecondMax, now = () => performance.now(), w
       if (waitMs >= 1) await wait(waitMs, signal);
     },
     async rest(workedMs, shards, signal) {
-      const busy = shards.some((shard) => (busyUntilMs.get(shard) ?? -Infinity) > now());
-      if (busy && workedMs > 0) await wait(workedMs / MOVE_DUTY - workedMs, signal);
+      if (workedMs > 0 && isBusy(shards)) await wait(workedMs / MOVE_DUTY - workedMs, signal);
     },
+    pieceMs: (idleMs, shards) => (isBusy(shards) ? Math.min(idleMs, BUSY_PIECE_MS) : idleMs),
     observe(shard, { latencyMs, applied: records }) {
-      if (records !== (applied.get(shard) ?? records)) busyUntilMs.set(shard, now() + BUSY_MS);
+      const before = applied.get(shard);
+      if (before !== records) busyUntilMs.set(shard, now() + (before === undefined ? FIRST_LOOK_MS : BUSY_MS));
       applied.set(shard, records);
       const usual = usualMs.get(shard) ?? latencyMs;
       // A slow answer hardly counts for what is usual, a quick one at once.

@@ -7,6 +7,7 @@ import { sleep } from '@millrace/runtime';
 import { BY_INDEX_ONLY, LOCK_TIMEOUT_MS, PURGE_BATCH_MS, PURGE_DUTY, PURGE_ROWS_FIRST, PURGE_ROWS_MAX, PURGE_ROWS_MIN } from './limits.ts';
 import type { Mover } from './mover.ts';
 import { purgeNotes } from './notes.sql.ts';
+import { nextPiece } from './piece.ts';
 import { purgeNext, type Key } from './table.sql.ts';
 
 export interface Purge {
@@ -66,6 +67,6 @@ async function purgeAll(mover: Mover, { database, own, onPurged }: Purge, batch:
     const ms = performance.now() - startedAtMs;
     if (done > 0) await onPurged(done);
     if (done > 0) await sleep(ms / PURGE_DUTY - ms, mover.signal);
-    rows = Math.round(Math.min(PURGE_ROWS_MAX, rows * 2, Math.max(PURGE_ROWS_MIN, (rows * PURGE_BATCH_MS) / Math.max(ms, 1))));
+    rows = nextPiece(rows, { tookMs: ms, wantedMs: PURGE_BATCH_MS }, { min: PURGE_ROWS_MIN, max: PURGE_ROWS_MAX });
   }
 }

@@ -3,8 +3,8 @@ import type { Database } from '@millrace/postgres';
 import { must } from '@millrace/write';
 import type { Mover } from './mover.ts';
 
-/** Behind a piece of work on both shards, which took so long: looks how they are, and rests where they have more to do. */
-export async function restAfter({ order, source, target, pace, signal }: Mover, workedMs: number): Promise<void> {
+/** Behind a piece of work on both shards, which took so long: looks how they are, and rests where they have more to do. The time that the next piece should take. */
+export async function restAfter({ order, source, target, pace, signal }: Mover, { workedMs, idleMs }: { readonly workedMs: number; readonly idleMs: number }): Promise<number> {
   await Promise.all(
     ([[order.source, source], [order.target, target]] as const).map(async ([shard, database]) => {
       const startedAtMs = performance.now();
@@ -12,7 +12,11 @@ export async function restAfter({ order, source, target, pace, signal }: Mover, 
       pace.observe(shard, { latencyMs: performance.now() - startedAtMs, applied });
     }),
   );
-  await pace.rest(workedMs, [order.source, order.target], signal);
+  const shards = [order.source, order.target];
+  // Asked before the rest, in which a shard may seem to have become idle.
+  const wantedMs = pace.pieceMs(idleMs, shards);
+  await pace.rest(workedMs, shards, signal);
+  return wantedMs;
 }
 
 /** Records of all slots and streams that the shard has ever applied. */

@@ -7,9 +7,10 @@
  */
 import { applyDelta, type Delta } from './delta.ts';
 import { cursorsOf, goOn, STREAMS, type CopyState, type Cursors } from './incoming.ts';
-import { DELTA_JOURNAL_ROWS_FIRST, DELTA_JOURNAL_ROWS_MAX, DELTA_KEYS_MAX, DELTA_MS, OUTRUN_LOOK_MS, SHRINK_SHARE } from './limits.ts';
+import { DELTA_JOURNAL_ROWS_FIRST, DELTA_JOURNAL_ROWS_MAX, DELTA_JOURNAL_ROWS_MIN, DELTA_KEYS_MAX, DELTA_MS, OUTRUN_LOOK_MS, SHRINK_SHARE } from './limits.ts';
 import type { Mover } from './mover.ts';
 import { rangeEnd } from './notes.sql.ts';
+import { nextPiece } from './piece.ts';
 import { readPositionRows, type PositionRow } from './side.sql.ts';
 import { SNAPSHOT } from './snapshot.ts';
 
@@ -39,7 +40,7 @@ export async function runRound(mover: Mover, before: CopyState, { pass, outrun }
     const beganAtMs = performance.now();
     state = await bring(mover, state, to, rowsMax);
     const endedAtMs = performance.now();
-    rowsMax = adapted(rowsMax, endedAtMs - beganAtMs);
+    rowsMax = nextPiece(rowsMax, { tookMs: endedAtMs - beganAtMs, wantedMs: DELTA_MS }, { min: DELTA_JOURNAL_ROWS_MIN, max: DELTA_JOURNAL_ROWS_MAX });
     if (!outrun || endedAtMs - look.atMs < OUTRUN_LOOK_MS) continue;
     const source = await positionsOf(mover);
     const growth = distance(look.source, source) / distance(look.target, state.cursors);
@@ -57,12 +58,6 @@ export function distance(from: Cursors, to: Cursors): number {
 
 async function positionsOf({ source, order }: Mover): Promise<Cursors> {
   return cursorsOf(await source.query<PositionRow>(readPositionRows(order.slot)));
-}
-
-/** As many rows as take about `DELTA_MS`. */
-function adapted(rowsMax: number, ms: number): number {
-  const wanted = (rowsMax * DELTA_MS) / Math.max(ms, 1);
-  return Math.round(Math.min(DELTA_JOURNAL_ROWS_MAX, Math.max(DELTA_JOURNAL_ROWS_FIRST / 4, Math.min(wanted, rowsMax * 4))));
 }
 
 async function bring(mover: Mover, state: CopyState, to: Cursors, rowsMax: number): Promise<CopyState> {

@@ -8,8 +8,9 @@ import { JOURNAL } from '@millrace/slot-processor';
 import { must } from '@millrace/write';
 import { createCounter } from './delta.ts';
 import { cursorsOf, goOn, STREAMS, type CopyState, type Cursors, type Stage } from './incoming.ts';
-import { BY_INDEX_ONLY, CHUNK_BYTES, CHUNK_ROWS_FIRST, CHUNK_ROWS_MAX, CHUNK_ROWS_MIN, CHUNK_TIMEOUT_MS } from './limits.ts';
+import { BY_INDEX_ONLY, CHUNK_BYTES, CHUNK_MS, CHUNK_ROWS_FIRST, CHUNK_ROWS_MAX, CHUNK_ROWS_MIN, CHUNK_TIMEOUT_MS } from './limits.ts';
 import { tableOf, type Mover } from './mover.ts';
+import { nextPiece } from './piece.ts';
 import { restAfter } from './rest.ts';
 import { readPositionRows, type PositionRow } from './side.sql.ts';
 import { boundOf, copyOutSql, within, type Key, type KeyRange, type MoveTable } from './table.sql.ts';
@@ -34,15 +35,20 @@ export async function copySnapshot(mover: Mover, begun: CopyState): Promise<Copy
     const startedAtMs = performance.now();
     const next = await copyChunk(mover, state, { ...state.stage, rows });
     const copied = { rows: next.rows - state.rows, bytes: next.bytes - state.bytes };
-    if (copied.rows > 0) rows = Math.round(Math.min(CHUNK_ROWS_MAX, Math.max(CHUNK_ROWS_MIN, (CHUNK_BYTES * copied.rows) / copied.bytes)));
     state = next;
     const workedMs = performance.now() - startedAtMs;
     const bytesPerSecond = Math.round((copied.bytes * 1000) / workedMs);
     await mover.reporter.tell('copying', { rows: state.rows, bytes: state.bytes, bytesPerSecond });
-    await restAfter(mover, workedMs);
+    const wantedMs = await restAfter(mover, { workedMs, idleMs: CHUNK_MS });
+    // The end of a table tells little.
+    if (copied.rows >= rows) rows = nextPiece(rows, { tookMs: workedMs, wantedMs }, { min: CHUNK_ROWS_MIN, max: rowsFilling(copied) });
     await mover.pace.take(copied.bytes, mover.signal);
   }
   return state;
+}
+
+function rowsFilling({ rows, bytes }: { readonly rows: number; readonly bytes: number }): number {
+  return Math.min(CHUNK_ROWS_MAX, Math.max(CHUNK_ROWS_MIN, (CHUNK_BYTES * rows) / bytes));
 }
 
 /** Where a part of a table ends that has so many rows from a key on; null: at the end of the table. */

@@ -69,6 +69,8 @@ export interface Pace {
   take(bytes: number, signal: AbortSignal): Promise<void>;
   /** Waits in proportion to `workedMs` where one of the shards has applied writes lately; not at all where none has. */
   rest(workedMs: number, shards: readonly ShardId[], signal: AbortSignal): Promise<void>;
+  /** How long a piece of work on these shards should take that takes `idleMs` where none of them applies writes. */
+  pieceMs(idleMs: number, shards: readonly ShardId[]): number;
   /** How long a cheap question to a shard of a move took, in milliseconds, and how many records it has ever applied. */
   observe(shard: ShardId, seen: { readonly latencyMs: number; readonly applied: bigint }): void;
   bytesPerSecond(): number;
