@@ -1,6 +1,7 @@
 export { createBreaker } from './breaker.ts';
 export type { Breaker, BreakerOptions, BreakerState } from './breaker.ts';
 export { ConfigError, readConfig, setting } from './config.ts';
+export { letHeapGrow } from './heap.ts';
 export { createLog } from './log.ts';
 export type { Log, LogLevel, LogOptions } from './log.ts';
 export { Counter, createRegistry, Gauge, Histogram, LATENCY_BUCKETS_SECONDS, oncePerRegistry } from './metrics.ts';

@@ -1,8 +1,9 @@
-import { createLog, run } from '@millrace/runtime';
+import { createLog, letHeapGrow, run } from '@millrace/runtime';
 import { readGatewayConfig } from './config.ts';
 import { startGateway } from './gateway.ts';
 import { limits } from './limits.ts';
 
+letHeapGrow();
 const config = readGatewayConfig(process.env);
 const log = createLog({ name: config.instance, level: config.logLevel });
 

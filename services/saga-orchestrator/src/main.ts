@@ -1,6 +1,6 @@
 /** The saga-orchestrator: runs stream `sagas` through the slot processor, fires its timers, and serves operators. */
 import { readAdminToken } from '@millrace/admin';
-import { createLog, createRegistry, run } from '@millrace/runtime';
+import { createLog, createRegistry, letHeapGrow, run } from '@millrace/runtime';
 import { DRAIN_TIMEOUT_MS, onDrainWithin, openStreamService } from '@millrace/slot-processor';
 import type { ShardId } from '@millrace/write';
 import { startSagaApi } from './api/server.ts';
@@ -11,6 +11,7 @@ import { sagasModel } from './model.ts';
 import { watchStanding } from './standing.ts';
 import { startTimers } from './timers/timers.ts';
 
+letHeapGrow();
 const config = configOf(process.env);
 const log = createLog({ name: config.instance, level: config.logLevel });
 
