@@ -263,7 +263,7 @@ function startInstance(name: string, played: Pick<Played, 'drive'>, { lease = op
     database: shards.get,
     drive: played.drive,
     announce: (topology) => void announced.push(topology),
-    pace: { take: () => Promise.resolve(), rest: () => Promise.resolve(), observe: () => undefined, bytesPerSecond: () => 1 },
+    pace: { take: () => Promise.resolve(), rest: () => Promise.resolve(), pieceMs: (idleMs: number) => idleMs, observe: () => undefined, bytesPerSecond: () => 1 },
     stallBudgetMs: 250,
     instance: name,
     metrics: createRingMetrics(createRegistry()),

@@ -156,7 +156,7 @@ function decodeProduce(frame: Buffer): { readonly correlationId: number; readonl
     const slot = frame.readInt32BE(at);
     const end = at + 8 + frame.readInt32BE(at + 4);
     const batches = frame.subarray(at + 8, end);
-    const { records } = decodeBatches({ slot, errorCode: 0, aborted: [], batches }, { from: 0n, to: 2n ** 62n });
+    const { records } = decodeBatches({ slot, errorCode: 0, highWatermark: 0n, aborted: [], batches }, { from: 0n, to: 2n ** 62n });
     slots.set(slot, records.map(({ value }) => String(value)));
     at = end;
   }
