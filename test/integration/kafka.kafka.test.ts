@@ -335,7 +335,8 @@ describe('lanes over three brokers', () => {
     const slots = await stored('failover', cluster);
     await until(() => [...slots].every(([slot, values]) => seen.get(slot)?.at(-1) === [...values.keys()].at(-1)));
     await consumer.stop();
-    for (const [slot, values] of slots) expect(seen.get(slot)).toEqual([...values.keys()]);
+    // A group whose coordinator was on the broker is joined anew, and what is sought from the start is seen again.
+    for (const [slot, values] of slots) expect([...new Set(seen.get(slot))]).toEqual([...values.keys()]);
     for (const { slot, offset, value } of resolved) expect(slots.get(slot)!.get(offset)).toBe(value);
     for (const [slot, values] of slots) {
       const firsts = [...new Set(values.values())].map(Number);
