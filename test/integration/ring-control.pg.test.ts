@@ -815,7 +815,7 @@ describe('a move', () => {
     await untilMove(id, 'aborted');
     expect((await admin.call('GET', '/v1/topology')).json.epoch).toBe(1);
     const late = await byHand(3);
-    await until('it is driven', () => played.orders.some((order) => String(order.id) === late));
+    await until('its mover has reported', async () => (await control.query({ text: `select 1 from move where id = ${late} and phase = 'copying'` })).length === 1);
     await control.query({ text: `update move set phase = 'purging' where id = ${late}` });
     const before = await contents();
     expect((await admin.call('POST', `/v1/moves/${late}/abort`)).json.code).toBe('move_state');
