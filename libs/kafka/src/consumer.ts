@@ -13,6 +13,7 @@ import type { Consumer } from 'kafkajs';
 import { KafkaUnavailable } from './errors.ts';
 import { createFetcher } from './fetcher.ts';
 import { fetchLeaders } from './leaders.ts';
+import { FIRST_LEADERS_RETRIES } from './limits.ts';
 import type { KafkaClient, SlotConsumer, SlotConsumerHandlers, SlotPosition } from './types.ts';
 
 const SESSION_TIMEOUT_MS = 10_000;
@@ -23,7 +24,6 @@ const HEARTBEAT_INTERVAL_MAX_MS = 1_000;
 const IDLE_MS = 100;
 const FETCH_BYTES_MAX = 8 * 1024 * 1024;
 const METADATA_AGE_MAX_MS = 30_000;
-const FIRST_LEADERS_RETRIES = 20;
 /** kafkajs tells of every fetch, also of one that asks for nothing. When it has not for so long, it has stopped without a word. */
 const STALL_MS = 60_000;
 const STALL_CHECK_MS = 5_000;

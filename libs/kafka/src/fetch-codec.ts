@@ -5,6 +5,7 @@
  */
 import { assert, type Offset } from '@millrace/write';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
+import { writeRequestHeader, writeString } from './request-header.ts';
 import type { SlotRecord } from './types.ts';
 
 export interface FetchRequest {
@@ -42,10 +43,7 @@ export function encodeFetch(request: FetchRequest): Buffer {
   const { clientId, topic, positions } = request;
   const names = Buffer.byteLength(clientId) + Buffer.byteLength(topic);
   const buffer = Buffer.allocUnsafe(REQUEST_OVERHEAD_BYTES + names + positions.length * POSITION_BYTES);
-  let at = buffer.writeInt16BE(API_KEY_FETCH, 4);
-  at = buffer.writeInt16BE(API_VERSION, at);
-  at = buffer.writeInt32BE(request.correlationId, at);
-  at = writeString(buffer, clientId, at);
+  let at = writeRequestHeader(buffer, { apiKey: API_KEY_FETCH, apiVersion: API_VERSION, correlationId: request.correlationId, clientId });
   at = buffer.writeInt32BE(-1, at); // a consumer, not a replica
   at = buffer.writeInt32BE(request.maxWaitMs, at);
   at = buffer.writeInt32BE(1, at); // as soon as there is anything
@@ -61,11 +59,6 @@ export function encodeFetch(request: FetchRequest): Buffer {
   }
   buffer.writeInt32BE(at - 4, 0);
   return buffer.subarray(0, at);
-}
-
-function writeString(buffer: Buffer, text: string, at: number): number {
-  const start = buffer.writeInt16BE(Buffer.byteLength(text), at);
-  return start + buffer.write(text, start);
 }
 
 /** Reads the reply without its length prefix; the batches are views of it. */

@@ -18,13 +18,12 @@ import { connectLink, type BrokerLink } from './broker-link.ts';
 import { KafkaUnavailable, LaneFull, LanesClosed } from './errors.ts';
 import { createLane, hangUp, post, type Lane } from './lane.ts';
 import { fetchLeaders, type Leaders } from './leaders.ts';
-import { assertLaneLimits, BYTES_PER_REQUEST_MAX, GATHER_RECORDS_MIN, giveUpMs, LEADERS_REFRESH_MS, REFRESH_RETRIES, RETRY_BASE_MS, RETRY_MAX_MS } from './limits.ts';
+import { assertLaneLimits, BYTES_PER_REQUEST_MAX, FIRST_LEADERS_RETRIES, GATHER_RECORDS_MIN, giveUpMs, LEADERS_REFRESH_MS, REFRESH_RETRIES, RETRY_BASE_MS, RETRY_MAX_MS } from './limits.ts';
 import { createPlaces } from './places.ts';
 import { createSettling } from './settle.ts';
 import type { BrokerAddress, KafkaClient, LaneLimits, LaneMetrics, Lanes, OutgoingRecord, Sent } from './types.ts';
 import { bytesOf, refuseOneOf, type Batch, type Bytes, type Many, type Waiting } from './waiting.ts';
 
-const FIRST_LEADERS_RETRIES = 20;
 
 /** Opens the lanes of a topic. @throws KafkaUnavailable where the topic's leaders cannot be found. */
 export async function createLanes(options: {

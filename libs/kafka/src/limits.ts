@@ -8,6 +8,8 @@ export const BYTES_PER_REQUEST_MAX = 800_000;
 export const LEADERS_REFRESH_MS = 30_000;
 export const RETRY_BASE_MS = 50;
 export const RETRY_MAX_MS = 1_000;
+/** Of the first look for leaders, when a topic or its broker may be young. */
+export const FIRST_LEADERS_RETRIES = 20;
 /** Of a look for fresh leaders: enough to ask another broker where one is down. */
 export const REFRESH_RETRIES = 2;
 /** A request of fewer records is followed by a pause where the lanes gather: it costs the broker the same as one of many. */

@@ -4,6 +4,7 @@
  * kafkajs's own reading of it fails as a whole where one partition of any topic of the cluster has no leader.
  */
 import { assert } from '@millrace/write';
+import { writeRequestHeader, writeString } from './request-header.ts';
 import type { BrokerAddress } from './types.ts';
 
 export interface Metadata {
@@ -21,20 +22,12 @@ const HEADER_BYTES = 32;
 /** The framed request. Makes no topic. */
 export function encodeMetadata({ correlationId, clientId, topic }: { readonly correlationId: number; readonly clientId: string; readonly topic: string }): Buffer {
   const buffer = Buffer.allocUnsafe(HEADER_BYTES + Buffer.byteLength(clientId) + Buffer.byteLength(topic));
-  let at = buffer.writeInt16BE(API_KEY_METADATA, 4);
-  at = buffer.writeInt16BE(API_VERSION, at);
-  at = buffer.writeInt32BE(correlationId, at);
-  at = writeString(buffer, clientId, at);
+  let at = writeRequestHeader(buffer, { apiKey: API_KEY_METADATA, apiVersion: API_VERSION, correlationId, clientId });
   at = buffer.writeInt32BE(1, at);
   at = writeString(buffer, topic, at);
   at = buffer.writeInt8(0, at);
   buffer.writeInt32BE(at - 4, 0);
   return buffer.subarray(0, at);
-}
-
-function writeString(buffer: Buffer, text: string, at: number): number {
-  const start = buffer.writeInt16BE(Buffer.byteLength(text), at);
-  return start + buffer.write(text, start);
 }
 
 /** Reads the reply without its length prefix. */

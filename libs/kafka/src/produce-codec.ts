@@ -5,6 +5,7 @@
  * partition is one uncompressed record batch; offsets are relative to the base offset of the reply.
  */
 import { assert } from '@millrace/write';
+import { writeRequestHeader, writeString } from './request-header.ts';
 import { crc32c } from './crc32c.ts';
 
 /** A record that waits for its request; the byte counts are those of the UTF-8. */
@@ -67,10 +68,7 @@ export function requestBytesMax<R extends Encodable>(request: ProduceRequest<R>)
 
 /** Writes the framed request to the start of `buffer`, and returns its length. */
 export function encodeProduce<R extends Encodable>(buffer: Buffer, request: ProduceRequest<R>): number {
-  let at = buffer.writeInt16BE(API_KEY_PRODUCE, 4);
-  at = buffer.writeInt16BE(API_VERSION, at);
-  at = buffer.writeInt32BE(request.correlationId, at);
-  at = writeString(buffer, request.clientId, at);
+  let at = writeRequestHeader(buffer, { apiKey: API_KEY_PRODUCE, apiVersion: API_VERSION, correlationId: request.correlationId, clientId: request.clientId });
   at = buffer.writeInt16BE(-1, at); // no transactional id
   at = buffer.writeInt16BE(ACKS_ALL, at);
   at = buffer.writeInt32BE(request.timeoutMs, at);
@@ -154,11 +152,6 @@ function writeText(buffer: Buffer, text: string | Buffer, bytes: number, at: num
   else if (bytes === text.length) buffer.write(text, at, bytes, 'latin1'); // ASCII only
   else buffer.write(text, at, bytes, 'utf8');
   return at + bytes;
-}
-
-function writeString(buffer: Buffer, text: string, start: number): number {
-  const bytes = Buffer.byteLength(text);
-  return writeText(buffer, text, bytes, buffer.writeInt16BE(bytes, start));
 }
 
 /** Zigzag, seven bits a byte, low bits first. */
