@@ -39,7 +39,7 @@ export async function runEngine(input: EngineInput, term: Term): Promise<void> {
         if (!(error instanceof PgError) || error.kind === 'bug' || error.kind === 'data') throw error;
         input.log.warn({ reason: error.message }, 'the control database does not answer; moves go on as they are');
       }
-      await sleep(ENGINE_POLL_MS, signal).catch(() => undefined);
+      await Promise.race([sleep(ENGINE_POLL_MS, signal).catch(() => undefined), engine.placeIsFree()]);
     }
     if (halt.signal.aborted) throw halt.signal.reason;
   } finally {
@@ -50,6 +50,8 @@ export async function runEngine(input: EngineInput, term: Term): Promise<void> {
 
 interface Engine {
   tick(): Promise<void>;
+  /** Resolves when a move has left its place since the last tick began. */
+  placeIsFree(): Promise<void>;
   /** Resolves when every mover has stopped. */
   settled(): Promise<void>;
 }
@@ -62,6 +64,7 @@ function createEngine(input: EngineInput, term: Term, halt: (error: Superseded) 
   let latest = new Map<bigint, MoveRecord>();
   let announced = 0;
   let tieUpAtMs = 0;
+  let left = Promise.withResolvers<void>();
 
   function announce(topology: Topology): void {
     announced = Math.max(announced, topology.epoch);
@@ -78,6 +81,7 @@ function createEngine(input: EngineInput, term: Term, halt: (error: Superseded) 
   }
 
   async function tick(): Promise<void> {
+    left = Promise.withResolvers();
     await announceNewer();
     // Read before the rows: a move that ends in between must not be taken up again from an old row.
     const busy = new Set(driven.keys());
@@ -88,9 +92,14 @@ function createEngine(input: EngineInput, term: Term, halt: (error: Superseded) 
     for (const id of failures.keys()) if (!latest.has(id)) failures.delete(id);
     const waiting = new Set([...failures].filter(([, { untilMs }]) => untilMs > performance.now()).map(([id]) => id));
     for (const move of pickMoves({ open, driven: busy, resting, waiting, movesPerPair, movesMax })) {
-      driven.set(move.id, drive(move).finally(() => driven.delete(move.id)));
+      driven.set(move.id, drive(move).finally(() => leave(move.id)));
     }
     await tieUp();
+  }
+
+  function leave(id: bigint): void {
+    driven.delete(id);
+    left.resolve();
   }
 
   function wish(id: bigint) {
@@ -144,6 +153,7 @@ function createEngine(input: EngineInput, term: Term, halt: (error: Superseded) 
 
   return {
     tick,
+    placeIsFree: () => left.promise,
     async settled() {
       while (driven.size > 0) await Promise.allSettled(driven.values());
     },

@@ -8,7 +8,7 @@
 import type { Tx } from '@millrace/postgres';
 import type { Brake } from './brake.ts';
 import { mustEqual, sumBoth, type Sides } from './compare.ts';
-import { goOn, type CopyState, type Stage } from './incoming.ts';
+import { goOn, type CopyState, type Cursors, type Stage } from './incoming.ts';
 import { CHECK_KEYS_MAX, CHECK_RANGE_MS, CHECK_ROUND_MS_MAX, CHECK_ROWS_FIRST, CHECK_ROWS_MAX, CHECK_ROWS_MIN, SHRINK_SHARE } from './limits.ts';
 import { tableOf, type Mover } from './mover.ts';
 import { notedSince } from './notes.sql.ts';
@@ -20,7 +20,7 @@ import { minus, NO_ROWS, plus, sumOf, sumOfKeys, textOfRange, type Key, type Key
 
 type Checking = Stage & { readonly kind: 'check' };
 
-/** A round comes before each range. @throws VerificationFailed at the first range that differs */
+/** A round comes before each range, which may be of several tables. @throws VerificationFailed at the first range that differs */
 export async function checkRanges(mover: Mover, begun: CopyState, brake: Brake): Promise<CopyState> {
   let state = begun;
   let rows = CHECK_ROWS_FIRST;
@@ -30,7 +30,7 @@ export async function checkRanges(mover: Mover, begun: CopyState, brake: Brake):
     const round = await runRound(mover, state, { pass: () => mover.checkpoint('round'), outrun: brake.harder });
     await mover.checkpoint('check');
     const startedAtMs = performance.now();
-    state = await checkRange(mover, round.state, round.state.stage as Checking, rows);
+    state = await checkRange(mover, round.state, rows);
     // Otherwise rounds would grow with every range, where the slot is written faster than it is brought over.
     const outrun = round.ms > CHECK_ROUND_MS_MAX && round.ms > lastMs * SHRINK_SHARE;
     if (outrun || state === round.state) brake.harder(round.ms / lastMs);
@@ -44,29 +44,45 @@ export async function checkRanges(mover: Mover, begun: CopyState, brake: Brake):
   return state;
 }
 
-async function checkRange(mover: Mover, state: CopyState, stage: Checking, rows: number): Promise<CopyState> {
-  const table = tableOf(mover, stage.table);
-  const range = { after: stage.after, to: await endOf(mover, table, { after: stage.after, rows, limits: stage.until }) };
-  const sum = await sumRange(mover, state, { table, range, stage });
-  if (sum === undefined) return state;
-  return goOn(mover, state, async () => after(mover, state, stage, { to: range.to, sum: plus(stage, sum) }));
+/** The next rows, of as many tables as it takes. The state stays where too much has changed since the last round. */
+async function checkRange(mover: Mover, begun: CopyState, rowsMax: number): Promise<CopyState> {
+  const checked = await reading(mover, async (sides) => {
+    let state = begun;
+    for (let left = rowsMax; left > 0 && state.stage.kind === 'check'; ) {
+      const { stage } = state;
+      const table = tableOf(mover, stage.table);
+      const range = { after: stage.after, to: await endOf(sides.source, mover.order.slot, table, { after: stage.after, rows: left, limits: stage.until }) };
+      const sum = await sumRange(mover, sides, { cursors: state.cursors, until: stage.until, table, range });
+      if (sum === undefined) return state;
+      left -= Number(sum.rows);
+      state = after(mover, state, stage, { to: range.to, sum: plus(stage, sum) });
+    }
+    return state;
+  });
+  return checked === begun ? begun : goOn(mover, begun, async () => checked);
 }
 
-/** The rows of a range, equal on both sides; undefined where too much has changed since the last round: then the state stays. */
-async function sumRange(mover: Mover, state: CopyState, part: { readonly table: MoveTable; readonly range: KeyRange; readonly stage: Checking }): Promise<Sum | undefined> {
-  const { table, range, stage } = part;
-  const where = partOf(table, range, stage.until);
-  return reading(mover, async (sides) => {
-    const whole = sumBoth(sides, sumOf(table, mover.order.slot, where));
-    const noted = sides.source.query<{ key: Key }>(notedSince(mover.order.slot, table.name, state.cursors, CHECK_KEYS_MAX + 1));
-    const [all, changed] = await Promise.all([whole, noted]);
-    if (changed.length > CHECK_KEYS_MAX) return undefined;
-    const keys = changed.map(({ key }) => key);
-    const left = keys.length === 0 ? { source: NO_ROWS, target: NO_ROWS } : await sumBoth(sides, sumOfKeys(table, mover.order.slot, keys, where));
-    const sums = { source: minus(all.source, left.source), target: minus(all.target, left.target) };
-    mustEqual(mover, table, textOfRange(range), sums);
-    return sums.source;
-  });
+interface Part {
+  readonly table: MoveTable;
+  readonly range: KeyRange;
+  readonly until: Cursors;
+  /** Where the target is. */
+  readonly cursors: Cursors;
+}
+
+/** The rows of a range, equal on both sides; undefined where too much has changed since the last round. */
+async function sumRange(mover: Mover, sides: Sides, { table, range, until, cursors }: Part): Promise<Sum | undefined> {
+  const { slot } = mover.order;
+  const where = partOf(table, range, until);
+  const whole = sumBoth(sides, sumOf(table, slot, where));
+  const noted = sides.source.query<{ key: Key }>(notedSince(slot, table.name, cursors, CHECK_KEYS_MAX + 1));
+  const [all, changed] = await Promise.all([whole, noted]);
+  if (changed.length > CHECK_KEYS_MAX) return undefined;
+  const keys = changed.map(({ key }) => key);
+  const left = keys.length === 0 ? { source: NO_ROWS, target: NO_ROWS } : await sumBoth(sides, sumOfKeys(table, slot, keys, where));
+  const sums = { source: minus(all.source, left.source), target: minus(all.target, left.target) };
+  mustEqual(mover, table, textOfRange(range), sums);
+  return sums.source;
 }
 
 /** One state of the source. The target is written by this mover alone, which waits. */

@@ -54,10 +54,11 @@ async function isTrue(database: Database, text: string, slot: number): Promise<b
 }
 
 async function purgeAll(mover: Mover, { database, own, onPurged }: Purge, batch: (tx: Tx, rows: number) => Promise<number>): Promise<void> {
-  for (let rows = PURGE_ROWS_FIRST, done = rows; done > 0; ) {
+  let rows = PURGE_ROWS_FIRST;
+  for (let hasMore = true; hasMore; ) {
     await mover.checkpoint('purge batch');
     const startedAtMs = performance.now();
-    done = await database.transaction(
+    const done = await database.transaction(
       async (tx) => {
         await own(tx);
         return batch(tx, rows);
@@ -67,6 +68,8 @@ async function purgeAll(mover: Mover, { database, own, onPurged }: Purge, batch:
     const ms = performance.now() - startedAtMs;
     if (done > 0) await onPurged(done);
     if (done > 0) await sleep(ms / PURGE_DUTY - ms, mover.signal);
+    // Nobody writes rows of a slot that is not here.
+    hasMore = done === rows;
     rows = nextPiece(rows, { tookMs: ms, wantedMs: PURGE_BATCH_MS }, { min: PURGE_ROWS_MIN, max: PURGE_ROWS_MAX });
   }
 }

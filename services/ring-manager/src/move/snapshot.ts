@@ -5,8 +5,9 @@
  * that are newer than the cursors: the rounds bring them again. Journal rows at the cursors and above are left to them.
  */
 import { JOURNAL } from '@millrace/slot-processor';
-import { must } from '@millrace/write';
-import { createCounter } from './delta.ts';
+import { must, type Slot } from '@millrace/write';
+import type { Sides } from './compare.ts';
+import { createCounter, type Ends } from './delta.ts';
 import { cursorsOf, goOn, STREAMS, type CopyState, type Cursors, type Stage } from './incoming.ts';
 import { BY_INDEX_ONLY, CHUNK_BYTES, CHUNK_MS, CHUNK_ROWS_FIRST, CHUNK_ROWS_MAX, CHUNK_ROWS_MIN, CHUNK_TIMEOUT_MS } from './limits.ts';
 import { tableOf, type Mover } from './mover.ts';
@@ -33,14 +34,14 @@ export async function copySnapshot(mover: Mover, begun: CopyState): Promise<Copy
   while (state.stage.kind === 'snapshot') {
     await mover.checkpoint('chunk');
     const startedAtMs = performance.now();
-    const next = await copyChunk(mover, state, { ...state.stage, rows });
+    const next = await copyChunk(mover, state, rows);
     const copied = { rows: next.rows - state.rows, bytes: next.bytes - state.bytes };
     state = next;
     const workedMs = performance.now() - startedAtMs;
     const bytesPerSecond = Math.round((copied.bytes * 1000) / workedMs);
     await mover.reporter.tell('copying', { rows: state.rows, bytes: state.bytes, bytesPerSecond });
     const wantedMs = await restAfter(mover, { workedMs, idleMs: CHUNK_MS });
-    // The end of a table tells little.
+    // The end of the copy tells little.
     if (copied.rows >= rows) rows = nextPiece(rows, { tookMs: workedMs, wantedMs }, { min: CHUNK_ROWS_MIN, max: rowsFilling(copied) });
     await mover.pace.take(copied.bytes, mover.signal);
   }
@@ -52,9 +53,8 @@ function rowsFilling({ rows, bytes }: { readonly rows: number; readonly bytes: n
 }
 
 /** Where a part of a table ends that has so many rows from a key on; null: at the end of the table. */
-export async function endOf(mover: Mover, table: MoveTable, { after, rows, limits }: { readonly after: Key | null; readonly rows: number; readonly limits: Cursors }): Promise<Key | null> {
-  const where = partOf(table, { after, to: null }, limits);
-  const found = await mover.source.transaction((tx) => tx.query<{ key: string[] }>(boundOf(table, mover.order.slot, where, rows)), READ);
+export async function endOf(source: Sides['source'], slot: Slot, table: MoveTable, { after, rows, limits }: { readonly after: Key | null; readonly rows: number; readonly limits: Cursors }): Promise<Key | null> {
+  const found = await source.query<{ key: string[] }>(boundOf(table, slot, partOf(table, { after, to: null }, limits), rows));
   return found[0]?.key ?? null;
 }
 
@@ -73,17 +73,27 @@ export function tableAfter({ tables }: Pick<Mover, 'tables'>, name: string): Mov
   return tables[tables.findIndex((table) => table.name === name) + 1];
 }
 
-async function copyChunk(mover: Mover, state: CopyState, part: { readonly table: string; readonly after: Key | null; readonly rows: number }): Promise<CopyState> {
+/** The next rows, of as many tables as it takes: a slot of few rows is copied at once. */
+function copyChunk(mover: Mover, begun: CopyState, rowsMax: number): Promise<CopyState> {
+  return goOn(mover, begun, (target) =>
+    mover.source.transaction(async (source) => {
+      let state = begun;
+      for (let left = rowsMax; left > 0 && state.stage.kind === 'snapshot'; left = rowsMax - (state.rows - begun.rows)) {
+        state = await copyPart(mover, { source, target }, state, { ...state.stage, rows: left });
+      }
+      return state;
+    }, READ),
+  );
+}
+
+async function copyPart(mover: Mover, ends: Ends, state: CopyState, part: { readonly table: string; readonly after: Key | null; readonly rows: number }): Promise<CopyState> {
   const { slot } = mover.order;
   const table = tableOf(mover, part.table);
-  const to = await endOf(mover, table, { ...part, limits: state.cursors });
-  const sql = copyOutSql(table, slot, partOf(table, { after: part.after, to }, state.cursors));
-  return goOn(mover, state, async (target) => {
-    const counter = createCounter();
-    await mover.source.transaction((source) => counter.copy({ source, target }, table, sql), READ);
-    const { rows, bytes } = counter.total();
-    return { ...state, stage: stageAfter(mover, state, table, to), rows: state.rows + rows, bytes: state.bytes + bytes };
-  });
+  const to = await endOf(ends.source, slot, table, { ...part, limits: state.cursors });
+  const counter = createCounter();
+  await counter.copy(ends, table, copyOutSql(table, slot, partOf(table, { after: part.after, to }, state.cursors)));
+  const { rows, bytes } = counter.total();
+  return { ...state, stage: stageAfter(mover, state, table, to), rows: state.rows + rows, bytes: state.bytes + bytes };
 }
 
 function stageAfter(mover: Mover, { cursors }: CopyState, table: MoveTable, to: Key | null): Stage {
