@@ -5,7 +5,7 @@ import { startTestCluster, type TestCluster } from '@millrace/testkit';
 let cluster: TestCluster;
 beforeAll(async () => {
   cluster = await startTestCluster({ brokers: 3, shards: 1, writers: 1 });
-}, 240_000);
+}, 600_000);
 afterAll(() => cluster?.stop());
 
 test('the leader of some slots is killed: others take over, every acked write is applied once', async () => {
@@ -15,4 +15,4 @@ test('the leader of some slots is killed: others take over, every acked write is
   const verdict = await cluster.verify(report.receipts, { requireEnded: true });
   expect(verdict.differences).toEqual([]);
   expect(verdict).toMatchObject({ clean: true, sumsJudged: true, acked: 1_500 });
-}, 300_000);
+}, 600_000);

@@ -13,7 +13,7 @@ beforeAll(async () => {
   cluster = await startTestCluster({ shards: 2, writers: 0 });
   for (const { id, url } of cluster.local.file.shards) proxies.set(id, await startFaultProxy({ host: '127.0.0.1', port: Number(new URL(url).port) }));
   writer = await startWriter(cluster, { name: 'writer-behind-proxies', shardPorts: Object.fromEntries([...proxies].map(([id, { port }]) => [id, port])) });
-}, 180_000);
+}, 600_000);
 afterAll(async () => {
   await writer?.stop();
   for (const each of proxies.values()) await each.close();
@@ -25,7 +25,7 @@ test('W5 a COMMIT whose reply is lost is read again, never assumed: every write 
   let over = false;
   const losing = (async () => {
     while (!over) {
-      await Promise.race([proxy('a').loseNextReply(postgresCommit), until('the load is over', () => over, { deadlineMs: 120_000 })]);
+      await Promise.race([proxy('a').loseNextReply(postgresCommit), until('the load is over', () => over, { deadlineMs: 240_000 })]);
       if (!over) lost += 1;
     }
   })();

@@ -30,7 +30,7 @@ afterAll(async () => {
     await exited;
   }
   if (process.env['KEEP_TEST_DIRS'] === undefined) rmSync(dir, { recursive: true, force: true });
-}, 60_000);
+}, 600_000);
 
 const running = (): ClusterFile => must(readClusterFile(dir), 'the cluster of the job runs');
 
@@ -80,4 +80,4 @@ test('an orchestrator, a writer and a shard are killed and a slot moves: everyth
   expect(result.open).toMatchObject({ orders: 0, sagas: 0, parkedKeys: 0 });
   expect(result.verdict).toMatchObject({ clean: true, acked: WRITES, orders: { open: 0 }, returns: { open: 0 }, transfers: { open: 0 }, messagesUnderWay: 0, heldForOpen: 0, sumsJudged: true });
   expect(result.verdict.orders.confirmed).toBeGreaterThan(0);
-}, 180_000);
+}, 600_000);

@@ -23,8 +23,8 @@ beforeAll(async () => {
   const report = await cluster.drive({ seed: 'before', writes: 5_000 });
   expect(report).toMatchObject({ ending: { is: 'complete' }, acked: 5_000 });
   await cluster.verify();
-}, 240_000);
-afterEach(() => releaseMoves(cluster), 240_000);
+}, 600_000);
+afterEach(() => releaseMoves(cluster), 600_000);
 afterAll(() => cluster?.stop());
 
 /** More rows than a mover copies in one chunk. */
@@ -147,7 +147,7 @@ describe('the ring-manager that leads', () => {
       const last = await advance(held[8]!, 'purged');
       await isKilledAt([...held.slice(0, 8), last]);
     });
-  }, 300_000);
+  }, 600_000);
 
   test('is killed in a round, in a fence that is not stored, and before the topology names the new owner', async () => {
     await survives('killed-late', async () => {
@@ -159,7 +159,7 @@ describe('the ring-manager that leads', () => {
       const owner = await advance(held[2]!, 'activated');
       await isKilledAt([round, fence, owner]);
     });
-  }, 300_000);
+  }, 600_000);
 
   test('sleeps past its lease: the other goes on with its moves, and what the sleeper does when it wakes is lost on the rows', async () => {
     await survives('sleeper', async () => {
@@ -184,7 +184,7 @@ describe('the ring-manager that leads', () => {
       expect(sleeper.pid).toBe(pid);
       expect(await cluster.ring.leader()).not.toBe(name);
     });
-  }, 300_000);
+  }, 600_000);
 });
 
 /** By its own metrics. */
@@ -209,5 +209,5 @@ describe('with moves that copy, that are fenced, and that purge', () => {
       await open(held);
       await arrived(held);
     });
-  }, 300_000);
+  }, 600_000);
 });

@@ -19,7 +19,7 @@ const NAMES = ['a', 'b', 'c', 'd', 'e'] as const;
 let cluster: TestCluster;
 beforeAll(async () => {
   if (minutes > 0) cluster = await startTestCluster({ shards: 3, writers: 2, ringManagers: 2, gateways: 2, slots: 32, env: { MOVES_PER_PAIR: '3' } });
-}, 240_000);
+}, 600_000);
 afterAll(() => cluster?.stop());
 
 interface Change {

@@ -16,8 +16,8 @@ beforeAll(async () => {
   lanes = await createLanes({ kafka: cluster.kafka, topic: 'writes', log: cluster.log, limits: { recordsPerRequestMax: 500, queuedRecordsMax: 5_000, queuedBytesMax: 10_000_000, requestTimeoutMs: 10_000 } });
   const report = await cluster.drive({ seed: 'before', writes: 3_000 });
   expect(report).toMatchObject({ ending: { is: 'complete' }, acked: 3_000 });
-}, 240_000);
-afterEach(() => releaseMoves(cluster), 240_000);
+}, 600_000);
+afterEach(() => releaseMoves(cluster), 600_000);
 afterAll(async () => {
   await lanes?.close();
   await cluster?.stop();
@@ -73,7 +73,7 @@ describe('a move is turned back', () => {
       await until('every move is turned back', async () => {
         for (const { last } of held) await last.cut();
         return (await Promise.all(held.map(({ move }) => stateOf(move)))).every((state) => state === 'aborted');
-      }, { deadlineMs: 120_000 });
+      }, { deadlineMs: 240_000 });
       for (const [i, { move, last }] of held.entries()) {
         expect(await statesOf(cluster, move.slot)).toEqual({ a: 'ACTIVE', b: 'ABORTED' });
         expect(await epochOf('a', move.slot)).toBeGreaterThan(epochs[i]!);
@@ -83,7 +83,7 @@ describe('a move is turned back', () => {
       expect(await statesOf(cluster, planned.slot)).toEqual({ a: 'ACTIVE' });
       await arrive(slots, 'b');
     });
-  }, 300_000);
+  }, 600_000);
 
   test('too late, when its target is active: the answer says so, and it goes on', async () => {
     await survives('too-late', async () => {
@@ -95,7 +95,7 @@ describe('a move is turned back', () => {
       await gate.open();
       await cluster.ring.untilMove(move, 'done');
     });
-  }, 300_000);
+  }, 600_000);
 });
 
 test('a move that is paused past its fence is finished first, so that its slot is applied, and then rests until it is resumed', async () => {
@@ -111,7 +111,7 @@ test('a move that is paused past its fence is finished first, so that its slot i
     await steer(move, 'resume');
     await cluster.ring.untilMove(move, 'done');
   });
-}, 300_000);
+}, 600_000);
 
 test('between fence and activation a write is acked, and what asks for it waits; before the topology names the new owner it is read there', async () => {
   await survives('read', async () => {
@@ -148,7 +148,7 @@ test('between fence and activation a write is acked, and what asks for it waits;
     await cluster.ring.untilMove(move, 'done');
     expect(await read('')).toMatchObject({ status: 200, body: { balance: '3' } });
   });
-}, 300_000);
+}, 600_000);
 
 describe('a slot with a parked key', () => {
   const keyOf = (account: string): string => `demo/${account}`;
@@ -180,7 +180,7 @@ describe('a slot with a parked key', () => {
       await until('nothing waits', async () => (await parked('b', account)) === undefined);
       expect(await balance(account)).toBe('17');
     });
-  }, 300_000);
+  }, 600_000);
 
   test('is released while everything of it was copied and compared: the release arrives with the rounds', async () => {
     await survives('released', async () => {
@@ -199,7 +199,7 @@ describe('a slot with a parked key', () => {
       expect(await parked('a', account)).toBe(undefined);
       expect(await balance(account)).toBe('10');
     });
-  }, 300_000);
+  }, 600_000);
 });
 
 test('W6 a write that comes again after the move, or between fence and activation, is a duplicate; another body under its key is refused', async () => {
@@ -228,7 +228,7 @@ test('W6 a write that comes again after the move, or between fence and activatio
     });
     expect(rows).toEqual([{ code: null, rows: 3n }, { code: 'idempotency_mismatch', rows: 2n }]);
   });
-}, 300_000);
+}, 600_000);
 
 const steer = (move: Move, how: 'abort' | 'pause' | 'resume') => cluster.ring.call('POST', `/v1/moves/${move.id}/${how}`);
 

@@ -14,7 +14,7 @@ beforeAll(async () => {
   cluster = await startTestCluster({ shards: 2, writers: 2, gateways: 2, slots: SLOTS });
   const report = await cluster.drive({ seed: 'before', writes: 4_000 });
   expect(report).toMatchObject({ ending: { is: 'complete' }, acked: 4_000 });
-}, 240_000);
+}, 600_000);
 afterAll(() => cluster?.stop());
 
 /** One account for every fourth slot. */
@@ -55,14 +55,14 @@ test('two shards join at once, and several slots move at a time: each shard has 
   expect(await owned()).toEqual({ a: 8, b: 8, c: 8, d: 8 });
   expect(plan.moves).toHaveLength(16);
   expect(new Set(plan.moves.map(({ target }) => target))).toEqual(new Set(['c', 'd']));
-}, 300_000);
+}, 600_000);
 
 test('a shard leaves: its slots go to the others, its Postgres stops', async () => {
   const plan = await unnoticed('leave', () => cluster.ring.remove('a'));
   expect(plan.moves).toHaveLength(8);
   expect(Object.keys(await owned())).toEqual(['b', 'c', 'd']);
   expect(cluster.local.file.shards.map(({ id }) => id)).toEqual(['b', 'c', 'd']);
-}, 300_000);
+}, 600_000);
 
 test('weights change, and back by the reversal of the plan: slots move away and return to the rows they had left', async () => {
   const before = await owned();
@@ -71,9 +71,9 @@ test('weights change, and back by the reversal of the plan: slots move away and 
   const back = await unnoticed('reverse', async () => cluster.ring.ended(await cluster.ring.start({ reverse_of: there.id })));
   expect(back.moves).toHaveLength(there.moves.length);
   expect(await owned()).toEqual(before);
-}, 300_000);
+}, 600_000);
 
 test('a shard of a name that has left joins anew', async () => {
   await unnoticed('rejoin', () => cluster.ring.add('a'));
   expect(await owned()).toEqual({ a: 8, b: 8, c: 8, d: 8 });
-}, 300_000);
+}, 600_000);

@@ -10,7 +10,7 @@ import { Kafka, logLevel } from 'kafkajs';
 let cluster: TestCluster;
 beforeAll(async () => {
   cluster = await startTestCluster({ shards: 2, writers: 0 });
-}, 180_000);
+}, 600_000);
 afterAll(() => cluster?.stop());
 
 const clean = async (acked?: Parameters<TestCluster['verify']>[0]): Promise<void> => {

@@ -22,8 +22,8 @@ const ORDERS_MIN = 40;
 let cluster: TestCluster;
 beforeAll(async () => {
   cluster = await startTestCluster({ shards: 2, writers: 2, orchestrators: 2, env: { MOVES_PER_PAIR: '4' } });
-}, 180_000);
-afterEach(() => releaseMoves(cluster), 240_000);
+}, 600_000);
+afterEach(() => releaseMoves(cluster), 600_000);
 afterAll(() => cluster?.stop());
 
 const WORKERS = ['saga-orchestrator-1', 'saga-orchestrator-2', 'shard-writer-1', 'shard-writer-2'] as const;
@@ -68,7 +68,7 @@ describe('under load', () => {
         await pause(500 + random.below(2_000));
       }
     });
-  }, 240_000);
+  }, 600_000);
 
   test('S1 S3 orchestrators and writers sleep at random, some past their sessions, and wake as zombies', async () => {
     await survives('sleep', async () => {
@@ -93,7 +93,7 @@ describe('under load', () => {
       await Promise.all(asleep);
       await underWay();
     });
-  }, 240_000);
+  }, 600_000);
 
   test('S5 the only broker is killed', async () => {
     await survives('broker', async () => {
@@ -101,7 +101,7 @@ describe('under load', () => {
       await signal('kafka-1', 'SIGKILL');
       await pause(6_000);
     });
-  }, 240_000);
+  }, 600_000);
 
   test(`S2 S5 a shard is down for ${DOWN_MS / 1000} s: orders that need it wait, the others go on`, async () => {
     await survives('down', async () => {
@@ -112,7 +112,7 @@ describe('under load', () => {
         // Twice: from the beginning, and to the end.
         for (const untilMs of [upAtMs - DOWN_MS / 2, upAtMs]) {
           const { ended } = await sagasOn('a');
-          await until('orders end that need no row of the shard that is down', async () => (await sagasOn('a')).ended > ended + 3, { deadlineMs: 60_000 });
+          await until('orders end that need no row of the shard that is down', async () => (await sagasOn('a')).ended > ended + 3, { deadlineMs: 120_000 });
           await pause(Math.max(0, untilMs - Date.now()));
         }
         expect((await sagasOn('a')).open).toBeGreaterThan(0);
@@ -120,7 +120,7 @@ describe('under load', () => {
         await signal('shard-b', 'SIGCONT');
       }
     });
-  }, 300_000);
+  }, 600_000);
 
   test('S4 the slots of orders, accounts and stock move while their sagas run', async () => {
     await survives('moves', async () => {
@@ -132,7 +132,7 @@ describe('under load', () => {
         await cluster.ring.untilMove(await cluster.ring.move(slot, target), 'done');
       }
     });
-  }, 240_000);
+  }, 600_000);
 
   test('S1 S4 writers, orchestrators, a shard and the ring-manager are killed while slots move', async () => {
     await survives('both', async () => {
@@ -156,7 +156,7 @@ describe('under load', () => {
       for (const { gate } of moves) await gate.open();
       for (const { move } of moves) await cluster.ring.untilMove(move, 'done');
     });
-  }, 240_000);
+  }, 600_000);
 });
 
 /** Sagas of orders, returns and transfers that stand on a shard. */

@@ -11,7 +11,7 @@ let lanes: Lanes;
 beforeAll(async () => {
   cluster = await startTestCluster({ shards: 2, writers: 1 });
   lanes = await createLanes({ kafka: cluster.kafka, topic: 'writes', log: cluster.log, limits: { recordsPerRequestMax: 500, queuedRecordsMax: 5_000, queuedBytesMax: 10_000_000, requestTimeoutMs: 10_000 } });
-}, 180_000);
+}, 600_000);
 afterAll(async () => {
   await lanes?.close();
   await cluster?.stop();

@@ -10,7 +10,7 @@ import { startTestCluster, until, type TestCluster } from '@millrace/testkit';
 let cluster: TestCluster;
 beforeAll(async () => {
   cluster = await startTestCluster({ shards: 2, writers: 2 });
-}, 180_000);
+}, 600_000);
 afterAll(() => cluster?.stop());
 
 const WRITES = 2_000;
@@ -39,7 +39,7 @@ describe('under load', () => {
     ['the only broker', 'kafka-1'],
   ])('W1 %s is killed', async (_what, name) => {
     await survives(name, () => void cluster.local.process(name).kill('SIGKILL'));
-  }, 240_000);
+  }, 600_000);
 
   test('W3 a writer that was paused beyond its session wakes as a zombie and loses on the row', async () => {
     const writer = cluster.local.process('shard-writer-2');
@@ -47,10 +47,10 @@ describe('under load', () => {
     await survives('zombie', () => {
       void writer.kill('SIGSTOP');
       // The group gives its slots to the other writer; then the sleeper wakes with turns that it believes are its own.
-      void until('the other writer applies the slots of the paused one', async () => (await lag()) === 0, { deadlineMs: 90_000 }).finally(() => void writer.kill('SIGCONT'));
+      void until('the other writer applies the slots of the paused one', async () => (await lag()) === 0, { deadlineMs: 180_000 }).finally(() => void writer.kill('SIGCONT'));
     });
     expect(other.pid).toBeDefined();
-  }, 300_000);
+  }, 600_000);
 
   test('W8 one shard is down for a while: its writes wait, the others go on, nothing is parked', async () => {
     await survives('down', () => {
@@ -60,7 +60,7 @@ describe('under load', () => {
     });
     const parked = await cluster.shard('b').query({ text: 'select 1 from parked' });
     expect(parked).toEqual([]);
-  }, 240_000);
+  }, 600_000);
 });
 
 /** Records of `writes` that are not applied, over all slots. */

@@ -10,7 +10,7 @@ import { must } from '@millrace/write';
 let cluster: TestCluster;
 beforeAll(async () => {
   cluster = await startTestCluster({ shards: 2, writers: 1, slots: 8 });
-}, 180_000);
+}, 300_000);
 afterAll(() => cluster?.stop());
 
 type Side = 'a' | 'b';
@@ -98,7 +98,7 @@ test('slots move away and back under load: each goes on at its new shard at once
   expect(verdict.differences.filter(({ actual }) => !isSignpost(actual))).toEqual([]);
   expect(verdict.acked).toBe(12_000);
   expect(writer.pid).toBe(before);
-}, 240_000);
+}, 300_000);
 
 test('a slot whose target does not take it over waits, with its records kept or fetched again, and goes on when it does', async () => {
   const slot = must((await slotsOf('a'))[0], 'a slot');
@@ -112,4 +112,4 @@ test('a slot whose target does not take it over waits, with its records kept or 
   const verdict = await cluster.verify(report.receipts);
   expect(verdict.differences.filter(({ actual }) => !isSignpost(actual))).toEqual([]);
   expect(await position(slot, 'b')).toBeGreaterThan(fenced);
-}, 240_000);
+}, 300_000);

@@ -365,7 +365,7 @@ describe('a cluster with orders, returns and transfers', () => {
 
   beforeAll(async () => {
     cluster = await startTestCluster({ shards: 2 });
-  }, 180_000);
+  }, 300_000);
   afterAll(() => cluster?.stop());
 
   const check = async (options: Partial<VerifyOptions> = {}): Promise<Verdict> => {

@@ -18,7 +18,7 @@ let cluster: LocalCluster;
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'millrace-shards-'));
   cluster = await startLocalCluster({ dir, shards: 2, slots: 8, durable: false });
-}, 180_000);
+}, 300_000);
 afterAll(async () => {
   await cluster?.stop();
   rmSync(dir, { recursive: true, force: true });
@@ -88,7 +88,7 @@ test('a cluster that is started again brings up the shards that have joined', as
   cluster = await startLocalCluster({ dir, durable: false });
   expect([idsOf(), cluster.file.shards[2]?.url]).toEqual(['abc', url]);
   expect(await onShard('c', (database) => database.query(KEPT))).toEqual([{ kept: 1 }]);
-}, 180_000);
+}, 300_000);
 
 test('a shard that holds slots as their owner stays, whatever the control database says', async () => {
   // Of a schema that is found before the one of the ring-manager's migrations.

@@ -21,7 +21,7 @@ beforeAll(async () => {
   const topics = topicNames(local.file.topicPrefix);
   const [writes, sagas] = await Promise.all([topics.writes, topics.sagas].map((topic) => createLanes({ kafka, topic, log, limits: LANE })));
   lanes = { writes: writes!, sagas: sagas! };
-}, 180_000);
+}, 300_000);
 
 afterAll(async () => {
   await Promise.all(Object.values(lanes ?? {}).map((each) => each.close()));

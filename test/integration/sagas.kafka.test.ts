@@ -30,7 +30,7 @@ beforeAll(async () => {
   await write('/v1/accounts', { account: account(), currency: 'GBP' });
   await write(`/v1/accounts/${account()}/deposits`, { amount: '100.00', currency: 'GBP' });
   for (const sku of [skuA(), skuB()]) await write(`/v1/stock/${sku}/receipts`, { quantity: 10 });
-}, 180_000);
+}, 300_000);
 afterAll(async () => {
   await Promise.all([...databases.values()].map((database) => database.end()));
   await cluster?.stop();
@@ -169,7 +169,7 @@ test('an order whose stock is on a shard that is down is shown with it, times ou
   await until('nothing is held', async () => JSON.stringify(await standing()) === '[]');
   expect(await metric('millrace_saga_timeouts_total')).toBe(1);
   expect(await metric('millrace_sagas_ended_total')).toBe(1);
-}, 90_000);
+}, 300_000);
 
 test('an order whose sku is parked is shown with it; it is sent again, cancelled, and ends once the key is released', async () => {
   const sku = skuA();
@@ -195,7 +195,7 @@ test('an order whose sku is parked is shown with it; it is sent again, cancelled
   await until('nothing is held', async () => JSON.stringify(await standing()) === '[]');
   expect((await millrace('sagas', 'retry', kept)).error).toContain('The saga has ended');
   expect((await millrace('sagas', 'list')).out).toBe('every saga has ended\n');
-}, 90_000);
+}, 300_000);
 
 test('a key of stream sagas that is parked is released in its own stream', async () => {
   const name = 'astray';
@@ -207,7 +207,7 @@ test('a key of stream sagas that is parked is released in its own stream', async
   expect(await show(saga)).toBeUndefined();
   expect((await millrace('parked', 'skip', key(id))).out).toContain('is in the log: sagas slot');
   await until('it is confirmed', async () => (await show(saga))?.state === 'confirmed');
-}, 60_000);
+}, 300_000);
 
 test('a saga is found by its id as one segment and as a path; what is not there is 404, what is too late 409', async () => {
   const id = await order('whole', skuB(), 900);
@@ -222,4 +222,4 @@ test('a saga is found by its id as one segment and as a path; what is not there 
   expect((await ask('GET', '/v1/sagas?state=confirmed&kind=order')).body['sagas']).toContainEqual(expect.objectContaining({ id }));
   const told = readFileSync(cluster.process('saga-orchestrator-1').logFile, 'utf8');
   for (const state of ['reserving', 'confirming', 'confirmed']) expect(told).toMatch(new RegExp(`"saga":"${id}".*"saga ${state}"`));
-}, 60_000);
+}, 300_000);

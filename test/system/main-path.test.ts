@@ -7,7 +7,7 @@ import { parseOutcome } from '@millrace/wire';
 let cluster: TestCluster;
 beforeAll(async () => {
   cluster = await startTestCluster({ shards: 2, writers: 2 });
-}, 180_000);
+}, 300_000);
 afterAll(() => cluster?.stop());
 
 let next = 0;

@@ -70,8 +70,8 @@ export interface Answer {
 }
 
 const CONNECTIONS = 16;
-const APPLY_WAIT_MS = 90_000;
-const STALL_MS = 90_000;
+const APPLY_WAIT_MS = 180_000;
+const STALL_MS = 180_000;
 /** More than any load that is stopped. */
 const WRITES_MAX = 1_000_000;
 const RATE_PER_SECOND = 300;

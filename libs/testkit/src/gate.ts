@@ -25,7 +25,7 @@ export interface Gate {
   open(): Promise<void>;
 }
 
-const DEADLINE_MS = 120_000;
+const DEADLINE_MS = 240_000;
 /** Steps are short. */
 const POLL_MS = 10;
 const KEYS = 2 ** 31;

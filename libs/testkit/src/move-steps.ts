@@ -50,7 +50,7 @@ export async function releaseMoves(cluster: TestCluster): Promise<void> {
   await until('no move is open', isIdle, { deadlineMs: IDLE_DEADLINE_MS });
 }
 
-const IDLE_DEADLINE_MS = 120_000;
+const IDLE_DEADLINE_MS = 240_000;
 
 const SHARD_PLACES = [{ on: 'update', table: 'slot' }, { on: 'update', table: 'incoming' }, { on: 'delete', table: 'account' }] as const;
 const CONTROL_PLACES = [{ on: 'insert', table: 'topology' }, { on: 'update', table: 'move' }] as const;

@@ -125,7 +125,7 @@ export async function countSagas(cluster: TestCluster): Promise<SagaCount> {
 }
 
 /** Resolves when every saga has ended, of `atLeast` so many orders. */
-export async function untilSagasEnded(cluster: TestCluster, { atLeast = 0, deadlineMs = 120_000 } = {}): Promise<SagaCount> {
+export async function untilSagasEnded(cluster: TestCluster, { atLeast = 0, deadlineMs = 240_000 } = {}): Promise<SagaCount> {
   return until(
     'every saga has ended',
     async () => {

@@ -63,7 +63,7 @@ export interface Ring {
 }
 
 /** Of what a slow machine needs for a plan, too. */
-const DEADLINE_MS = 240_000;
+const DEADLINE_MS = 480_000;
 /** A ring-manager that is suspended takes connections and does not answer: a look is then had at the next one. */
 const LOOK_MS = 2_000;
 const CHANGE_MS = 60_000;
