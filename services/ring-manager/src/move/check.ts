@@ -13,7 +13,7 @@ import { CHECK_KEYS_MAX, CHECK_RANGE_MS, CHECK_ROUND_MS_MAX, CHECK_ROWS_FIRST, C
 import { tableOf, type Mover } from './mover.ts';
 import { notedSince } from './notes.sql.ts';
 import { nextPiece } from './piece.ts';
-import { restAfter } from './rest.ts';
+import type { Rests } from './rest.ts';
 import { runRound } from './rounds.ts';
 import { endOf, partOf, READ, SNAPSHOT, tableAfter } from './snapshot.ts';
 import { minus, NO_ROWS, plus, sumOf, sumOfKeys, textOfRange, type Key, type KeyRange, type MoveTable, type Sum } from './table.sql.ts';
@@ -21,7 +21,7 @@ import { minus, NO_ROWS, plus, sumOf, sumOfKeys, textOfRange, type Key, type Key
 type Checking = Stage & { readonly kind: 'check' };
 
 /** A round comes before each range, which may be of several tables. @throws VerificationFailed at the first range that differs */
-export async function checkRanges(mover: Mover, begun: CopyState, brake: Brake): Promise<CopyState> {
+export async function checkRanges(mover: Mover, begun: CopyState, { brake, rests }: { readonly brake: Brake; readonly rests: Rests }): Promise<CopyState> {
   let state = begun;
   let rows = CHECK_ROWS_FIRST;
   let lastMs = Infinity;
@@ -38,7 +38,7 @@ export async function checkRanges(mover: Mover, begun: CopyState, brake: Brake):
     const workedMs = performance.now() - startedAtMs;
     await mover.reporter.tell('checking', { rows: state.rows, bytes: state.bytes, rounds: state.rounds, tables: state.compared });
     // A rest would only let it run further ahead.
-    const wantedMs = brake.level() === 0 ? await restAfter(mover, { workedMs, idleMs: CHECK_RANGE_MS }) : CHECK_RANGE_MS;
+    const wantedMs = brake.level() === 0 ? await rests.after({ workedMs, idleMs: CHECK_RANGE_MS }) : CHECK_RANGE_MS;
     rows = nextPiece(rows, { tookMs: workedMs, wantedMs }, { min: CHECK_ROWS_MIN, max: CHECK_ROWS_MAX });
   }
   return state;

@@ -18,6 +18,7 @@ import { FAILURES_APART_MS, GIVE_WAY_MS, RETRY } from './limits.ts';
 import { WishChanged, type Mover } from './mover.ts';
 import { hasNotes, hasRows, purgeNotesOf, purgeRows } from './purge.ts';
 import { createReporter, type Reporter } from './report.ts';
+import { createRests } from './rest.ts';
 import { claim, claimOn, lockOwn, lockToken, open, prepare, reactivate, reject } from './side.ts';
 import { readSideRow, type SideRow } from './side.sql.ts';
 import { beginCopy, copySnapshot } from './snapshot.ts';
@@ -259,10 +260,11 @@ async function perform({ publish }: DriveInput, mover: Mover, step: NextStep): P
 
 async function copy(mover: Mover): Promise<void> {
   const begun = (await readCopyState(mover)) ?? (await beginCopy(mover));
-  const copied = await copySnapshot(mover, begun);
+  const rests = createRests(mover);
+  const copied = await copySnapshot(mover, begun, rests);
   const brake = createBrake(mover);
   try {
-    const checked = await checkRanges(mover, copied, brake);
+    const checked = await checkRanges(mover, copied, { brake, rests });
     await converge(mover, checked, brake);
   } finally {
     await brake.release();

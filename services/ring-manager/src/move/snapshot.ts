@@ -12,7 +12,7 @@ import { cursorsOf, goOn, STREAMS, type CopyState, type Cursors, type Stage } fr
 import { BY_INDEX_ONLY, CHUNK_BYTES, CHUNK_MS, CHUNK_ROWS_FIRST, CHUNK_ROWS_MAX, CHUNK_ROWS_MIN, CHUNK_TIMEOUT_MS } from './limits.ts';
 import { tableOf, type Mover } from './mover.ts';
 import { nextPiece } from './piece.ts';
-import { restAfter } from './rest.ts';
+import type { Rests } from './rest.ts';
 import { readPositionRows, type PositionRow } from './side.sql.ts';
 import { boundOf, copyOutSql, within, type Key, type KeyRange, type MoveTable } from './table.sql.ts';
 
@@ -28,7 +28,7 @@ export async function beginCopy(mover: Mover): Promise<CopyState> {
   return goOn(mover, undefined, async () => ({ version: 0, cursors, stage, rows: 0, bytes: 0, rounds: 0, compared: [] }));
 }
 
-export async function copySnapshot(mover: Mover, begun: CopyState): Promise<CopyState> {
+export async function copySnapshot(mover: Mover, begun: CopyState, rests: Rests): Promise<CopyState> {
   let state = begun;
   let rows = CHUNK_ROWS_FIRST;
   while (state.stage.kind === 'snapshot') {
@@ -40,7 +40,7 @@ export async function copySnapshot(mover: Mover, begun: CopyState): Promise<Copy
     const workedMs = performance.now() - startedAtMs;
     const bytesPerSecond = Math.round((copied.bytes * 1000) / workedMs);
     await mover.reporter.tell('copying', { rows: state.rows, bytes: state.bytes, bytesPerSecond });
-    const wantedMs = await restAfter(mover, { workedMs, idleMs: CHUNK_MS });
+    const wantedMs = await rests.after({ workedMs, idleMs: CHUNK_MS });
     // The end of the copy tells little.
     if (copied.rows >= rows) rows = nextPiece(rows, { tookMs: workedMs, wantedMs }, { min: CHUNK_ROWS_MIN, max: rowsFilling(copied) });
     await mover.pace.take(copied.bytes, mover.signal);
