@@ -35,11 +35,11 @@ export async function checkRanges(mover: Mover, begun: CopyState, { brake, rests
     const outrun = round.ms > CHECK_ROUND_MS_MAX && round.ms > lastMs * SHRINK_SHARE;
     if (outrun || state === round.state) brake.harder(round.ms / lastMs);
     lastMs = round.ms;
-    const workedMs = performance.now() - startedAtMs;
+    const checkedMs = performance.now() - startedAtMs;
     await mover.reporter.tell('checking', { rows: state.rows, bytes: state.bytes, rounds: state.rounds, tables: state.compared });
     // A rest would only let it run further ahead.
-    const wantedMs = brake.level() === 0 ? await rests.after({ workedMs, idleMs: CHECK_RANGE_MS }) : CHECK_RANGE_MS;
-    rows = nextPiece(rows, { tookMs: workedMs, wantedMs }, { min: CHECK_ROWS_MIN, max: CHECK_ROWS_MAX });
+    const wantedMs = brake.level() === 0 ? await rests.after({ workedMs: round.ms + checkedMs, idleMs: CHECK_RANGE_MS }) : CHECK_RANGE_MS;
+    rows = nextPiece(rows, { tookMs: checkedMs, wantedMs }, { min: CHECK_ROWS_MIN, max: CHECK_ROWS_MAX });
   }
   return state;
 }

@@ -18,7 +18,7 @@ import { FAILURES_APART_MS, GIVE_WAY_MS, RETRY } from './limits.ts';
 import { WishChanged, type Mover } from './mover.ts';
 import { hasNotes, hasRows, purgeNotesOf, purgeRows } from './purge.ts';
 import { createReporter, type Reporter } from './report.ts';
-import { createRests } from './rest.ts';
+import { createRests, type Place } from './rest.ts';
 import { claim, claimOn, lockOwn, lockToken, open, prepare, reactivate, reject } from './side.ts';
 import { readSideRow, type SideRow } from './side.sql.ts';
 import { beginCopy, copySnapshot } from './snapshot.ts';
@@ -260,7 +260,7 @@ async function perform({ publish }: DriveInput, mover: Mover, step: NextStep): P
 
 async function copy(mover: Mover): Promise<void> {
   const begun = (await readCopyState(mover)) ?? (await beginCopy(mover));
-  const rests = createRests(mover);
+  const rests = createRests(mover, [sourceOf(mover), targetOf(mover)]);
   const copied = await copySnapshot(mover, begun, rests);
   const brake = createBrake(mover);
   try {
@@ -271,12 +271,20 @@ async function copy(mover: Mover): Promise<void> {
   }
 }
 
+function sourceOf({ order, source }: Mover): Place {
+  return { shard: order.source, database: source };
+}
+
+function targetOf({ order, target }: Mover): Place {
+  return { shard: order.target, database: target };
+}
+
 async function purgeIncoming(mover: Mover): Promise<void> {
-  await purgeRows(mover, { database: mover.target, own: (tx) => lockIncoming(mover, undefined, tx), onPurged: async () => undefined });
+  await purgeRows(mover, { at: targetOf(mover), own: (tx) => lockIncoming(mover, undefined, tx), onPurged: async () => undefined });
 }
 
 async function purgeSource(mover: Mover): Promise<void> {
-  const purge = { database: mover.source, own: (tx: Parameters<typeof lockOwn>[2]) => lockOwn(mover, mover.source, tx, ['MOVED']), onPurged: counting(mover, 'purging') };
+  const purge = { at: sourceOf(mover), own: (tx: Parameters<typeof lockOwn>[2]) => lockOwn(mover, mover.source, tx, ['MOVED']), onPurged: counting(mover, 'purging') };
   await purgeRows(mover, purge);
   await purgeNotesOf(mover, purge);
 }
@@ -284,12 +292,12 @@ async function purgeSource(mover: Mover): Promise<void> {
 /** The notes of a source that is active again may only go while no later move makes new ones. */
 async function clear(mover: Mover): Promise<void> {
   const onPurged = counting(mover, 'aborting');
-  await purgeRows(mover, { database: mover.target, own: (tx) => lockOwn(mover, mover.target, tx, ['ABORTED']), onPurged });
+  await purgeRows(mover, { at: targetOf(mover), own: (tx) => lockOwn(mover, mover.target, tx, ['ABORTED']), onPurged });
   const own = async (tx: Parameters<typeof lockOwn>[2]): Promise<void> => {
     const { state } = await lockToken(mover, mover.source, tx);
     if (state !== 'ACTIVE') throw new MoveStuck(mover.order, `the source is ${state} while its notes are to be cleared`);
   };
-  await purgeNotesOf(mover, { database: mover.source, own, onPurged });
+  await purgeNotesOf(mover, { at: sourceOf(mover), own, onPurged });
 }
 
 function counting({ reporter }: Mover, phase: MovePhase): (rows: number) => Promise<void> {

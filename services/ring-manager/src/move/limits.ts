@@ -50,13 +50,11 @@ export const HOLD_MS_MAX = 1_000;
 export const HOLD_GAP_MS_MIN = 10;
 export const HOLD_LEVEL_MAX = 7;
 
-/** Rows of one transaction that purges, adapted so that it takes about `PURGE_BATCH_MS`. */
+/** Rows of one transaction that purges, adapted so that it takes about `PURGE_BATCH_MS` where the shard applies no writes. */
 export const PURGE_ROWS_FIRST = 200;
 export const PURGE_ROWS_MIN = 50;
 export const PURGE_ROWS_MAX = 5_000;
-export const PURGE_BATCH_MS = 40;
-/** The part of the time that a purge works; it rests for the other. */
-export const PURGE_DUTY = 1 / 4;
+export const PURGE_BATCH_MS = 200;
 
 /** A mover waits so long for a lock before it ends the sessions that hold it and sleep. */
 export const STALLED_MS = 5_000;
@@ -80,7 +78,7 @@ export const PACE_MIN_BYTES_PER_SECOND = 1024 * 1024;
 /** A shard is slow when a probe takes so many times its usual, and at least so long. */
 export const PACE_SLOW_FACTOR = 4;
 export const PACE_SLOW_MS_MIN = 20;
-/** The part of the time that a move works while one of its shards applies writes; it rests for the other. */
+/** The part of the time that all moves of a shard together work there while it applies writes; they rest for the other. */
 export const MOVE_DUTY = 1 / 4;
 /** What it does between two rests takes about so long: acks and turns wait no longer for the processors. */
 export const BUSY_PIECE_MS = 30;

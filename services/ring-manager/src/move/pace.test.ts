@@ -89,6 +89,17 @@ describe('the throttle of moves', () => {
     expect(await rested([A, B])).toBe(0);
   });
 
+  test('of a shard that applies writes, all moves together work a quarter of the time', async () => {
+    const waits: number[] = [];
+    const pace = createPace({ bytesPerSecondMax: 1, now: () => 0, wait: async (ms) => void waits.push(ms) });
+    for (const shard of [A, B]) pace.observe(shard, { latencyMs: 1, applied: 10n });
+    await pace.rest(100, [A], signal);
+    await pace.rest(100, [A, B], signal);
+    await pace.rest(100, [B], signal);
+    await pace.rest(50, [A], signal);
+    expect(waits).toEqual([300, 700, 700, 900]);
+  });
+
   test('a shard that is looked at for the first time counts as one that applies writes, for a moment', async () => {
     const { pace, now, pass } = paced(64 * MB);
     pace.observe(A, { latencyMs: 1, applied: 10n });

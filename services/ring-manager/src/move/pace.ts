@@ -1,5 +1,6 @@
 /**
- * The pace of moves: a byte throttle that all moves of a process share, and rests while a shard applies writes.
+ * The pace of moves: a byte throttle that all moves of a process share, and rests while a shard applies writes, of which
+ * all moves of that shard together work a part of the time.
  *
  * A chunk is paid after it was copied, so a wait never holds a transaction open. The rate adapts to the shards: it rises
  * in small steps while a cheap question is answered as quickly as usual, and is halved where it is not (AIMD).
@@ -27,11 +28,19 @@ export function createPace({ bytesPerSecondMax, now = () => performance.now(), w
   const usualMs = new Map<ShardId, number>();
   const applied = new Map<ShardId, bigint>();
   const busyUntilMs = new Map<ShardId, number>();
+  const restedUntilMs = new Map<ShardId, number>();
   let rate = bytesPerSecondMax;
   let paidUntilMs = now();
   let steppedAtMs = now();
 
-  const isBusy = (shards: readonly ShardId[]): boolean => shards.some((shard) => (busyUntilMs.get(shard) ?? -Infinity) > now());
+  const isBusy = (shard: ShardId): boolean => (busyUntilMs.get(shard) ?? -Infinity) > now();
+
+  /** Moves of one shard share its time: whoever works there next to others rests for them as well. */
+  function charge(shard: ShardId, workedMs: number): number {
+    const untilMs = Math.max(restedUntilMs.get(shard) ?? -Infinity, now() - workedMs) + workedMs / MOVE_DUTY;
+    restedUntilMs.set(shard, untilMs);
+    return untilMs;
+  }
 
   return {
     async take(bytes, signal) {
@@ -41,9 +50,11 @@ export function createPace({ bytesPerSecondMax, now = () => performance.now(), w
       if (waitMs >= 1) await wait(waitMs, signal);
     },
     async rest(workedMs, shards, signal) {
-      if (workedMs > 0 && isBusy(shards)) await wait(workedMs / MOVE_DUTY - workedMs, signal);
+      if (workedMs <= 0) return;
+      const untilMs = Math.max(...shards.filter(isBusy).map((shard) => charge(shard, workedMs)));
+      if (untilMs > now()) await wait(untilMs - now(), signal);
     },
-    pieceMs: (idleMs, shards) => (isBusy(shards) ? Math.min(idleMs, BUSY_PIECE_MS) : idleMs),
+    pieceMs: (idleMs, shards) => (shards.some(isBusy) ? Math.min(idleMs, BUSY_PIECE_MS) : idleMs),
     observe(shard, { latencyMs, applied: records }) {
       const before = applied.get(shard);
       if (before !== records) busyUntilMs.set(shard, now() + (before === undefined ? FIRST_LOOK_MS : BUSY_MS));

@@ -3,15 +3,15 @@
  * shard's own writes do not feel them. Each is under the slot's row, with this mover's token (R5).
  */
 import type { Database, Tx } from '@millrace/postgres';
-import { sleep } from '@millrace/runtime';
-import { BY_INDEX_ONLY, LOCK_TIMEOUT_MS, PURGE_BATCH_MS, PURGE_DUTY, PURGE_ROWS_FIRST, PURGE_ROWS_MAX, PURGE_ROWS_MIN } from './limits.ts';
+import { BY_INDEX_ONLY, LOCK_TIMEOUT_MS, PURGE_BATCH_MS, PURGE_ROWS_FIRST, PURGE_ROWS_MAX, PURGE_ROWS_MIN } from './limits.ts';
 import type { Mover } from './mover.ts';
 import { purgeNotes } from './notes.sql.ts';
 import { nextPiece } from './piece.ts';
+import { createRests, type Place } from './rest.ts';
 import { purgeNext, type Key } from './table.sql.ts';
 
 export interface Purge {
-  readonly database: Database;
+  readonly at: Place;
   /** Locks the slot's row, and finds that its rows may go. */
   readonly own: (tx: Tx) => Promise<unknown>;
   /** Told with the rows of each batch. */
@@ -53,23 +53,24 @@ async function isTrue(database: Database, text: string, slot: number): Promise<b
   return rows[0]?.found === true;
 }
 
-async function purgeAll(mover: Mover, { database, own, onPurged }: Purge, batch: (tx: Tx, rows: number) => Promise<number>): Promise<void> {
+async function purgeAll(mover: Mover, { at, own, onPurged }: Purge, batch: (tx: Tx, rows: number) => Promise<number>): Promise<void> {
+  const rests = createRests(mover, [at]);
   let rows = PURGE_ROWS_FIRST;
   for (let hasMore = true; hasMore; ) {
     await mover.checkpoint('purge batch');
     const startedAtMs = performance.now();
-    const done = await database.transaction(
+    const done = await at.database.transaction(
       async (tx) => {
         await own(tx);
         return batch(tx, rows);
       },
       { lockTimeoutMs: LOCK_TIMEOUT_MS, settings: BY_INDEX_ONLY },
     );
-    const ms = performance.now() - startedAtMs;
+    const workedMs = performance.now() - startedAtMs;
     if (done > 0) await onPurged(done);
-    if (done > 0) await sleep(ms / PURGE_DUTY - ms, mover.signal);
     // Nobody writes rows of a slot that is not here.
     hasMore = done === rows;
-    rows = nextPiece(rows, { tookMs: ms, wantedMs: PURGE_BATCH_MS }, { min: PURGE_ROWS_MIN, max: PURGE_ROWS_MAX });
+    const wantedMs = await rests.after({ workedMs, idleMs: PURGE_BATCH_MS });
+    rows = nextPiece(rows, { tookMs: workedMs, wantedMs }, { min: PURGE_ROWS_MIN, max: PURGE_ROWS_MAX });
   }
 }

@@ -1,7 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Database } from '@millrace/postgres';
 import type { ShardId, Slot } from '@millrace/write';
-import type { Mover } from './mover.ts';
 import { createRests, type Applied } from './rest.ts';
 
 const A = 'a' as ShardId;
@@ -16,8 +15,6 @@ function moving(looks: readonly Applied[]) {
   const answering = (answer: () => Applied): Database => ({ query: async () => [answer()] }) as unknown as Database;
   const rests = createRests({
     order: { id: 1n, slot: 3 as Slot, source: A, target: B },
-    source: answering(() => looks[Math.min(i++, looks.length - 1)]!),
-    target: answering(() => ({ all: 7n, own: 0n })),
     pace: {
       observe: (shard, { applied }) => void seen.set(shard, [...(seen.get(shard) ?? []), applied]),
       pieceMs: () => 30,
@@ -26,7 +23,10 @@ function moving(looks: readonly Applied[]) {
       bytesPerSecond: () => 0,
     },
     signal: new AbortController().signal,
-  } satisfies Partial<Mover>);
+  }, [
+    { shard: A, database: answering(() => looks[Math.min(i++, looks.length - 1)]!) },
+    { shard: B, database: answering(() => ({ all: 7n, own: 0n })) },
+  ]);
   return { rests, rested, seen };
 }
 

@@ -11,8 +11,8 @@ export interface Piece {
 
 export interface Rests {
   /**
-   * Behind a piece of work on both shards: looks how they are, and rests where they have more to do. Not where most of
-   * what the source applies is of the slot itself: a rest would only let it run further ahead.
+   * Behind a piece of work: looks how its shards are, and rests where they have more to do. Not where most of
+   * what the first of them applies is of the slot itself: a rest would only let it run further ahead.
    * The time that the next piece should take.
    */
   after(piece: Piece): Promise<number>;
@@ -24,12 +24,18 @@ export interface Applied {
   readonly own: bigint;
 }
 
-/** Of one copy: what its source had applied is remembered from look to look. */
-export function createRests({ order, source, target, pace, signal }: Pick<Mover, 'order' | 'source' | 'target' | 'pace' | 'signal'>): Rests {
-  const shards = [order.source, order.target];
+/** Where a piece works. */
+export interface Place {
+  readonly shard: ShardId;
+  readonly database: Database;
+}
+
+/** Of one task of a mover on some shards: what the first of them had applied is remembered from look to look. */
+export function createRests({ order, pace, signal }: Pick<Mover, 'order' | 'pace' | 'signal'>, places: readonly Place[]): Rests {
+  const shards = places.map(({ shard }) => shard);
   let before: Applied | undefined;
 
-  async function look(shard: ShardId, database: Database): Promise<Applied> {
+  async function look({ shard, database }: Place): Promise<Applied> {
     const startedAtMs = performance.now();
     const applied = await readApplied(database, order.slot);
     pace.observe(shard, { latencyMs: performance.now() - startedAtMs, applied: applied.all });
@@ -38,7 +44,7 @@ export function createRests({ order, source, target, pace, signal }: Pick<Mover,
 
   return {
     async after({ workedMs, idleMs }) {
-      const [now] = await Promise.all([look(order.source, source), look(order.target, target)]);
+      const now = must((await Promise.all(places.map(look)))[0], 'a piece works somewhere');
       const isOutrun = before !== undefined && isMostlyOwn(before, now);
       before = now;
       if (isOutrun) return idleMs;
@@ -50,7 +56,7 @@ export function createRests({ order, source, target, pace, signal }: Pick<Mover,
   };
 }
 
-/** Whether more than half of what the source has applied between two looks is of the slot. */
+/** Whether more than half of what a shard has applied between two looks is of the slot. */
 export function isMostlyOwn(before: Applied, now: Applied): boolean {
   return 2n * (now.own - before.own) > now.all - before.all;
 }

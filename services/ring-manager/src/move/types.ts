@@ -67,7 +67,10 @@ export interface ComparedTable {
 export interface Pace {
   /** Resolves when so many bytes may be copied. Rejects with the signal's reason. */
   take(bytes: number, signal: AbortSignal): Promise<void>;
-  /** Waits in proportion to `workedMs` where one of the shards has applied writes lately; not at all where none has. */
+  /**
+   * Waits in proportion to `workedMs`, and to what other moves have worked on the same shards, where one of them has
+   * applied writes lately; not at all where none has.
+   */
   rest(workedMs: number, shards: readonly ShardId[], signal: AbortSignal): Promise<void>;
   /** How long a piece of work on these shards should take that takes `idleMs` where none of them applies writes. */
   pieceMs(idleMs: number, shards: readonly ShardId[]): number;
