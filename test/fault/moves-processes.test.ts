@@ -68,7 +68,7 @@ const arrived = (held: readonly Held[]): Promise<unknown> => Promise.all(held.ma
 
 /** Wants a clean ledger, the slots at their target, and no write lost under the load. */
 async function survives(run: string, faults: () => Promise<unknown>): Promise<void> {
-  const load = cluster.load(run, 200);
+  const load = cluster.load(run, 100);
   const reader = startReader(cluster, [`${run}-1`, `${run}-2`, `${run}-3`]);
   await faults().finally(() => Promise.all([load.stop(), reader.stop()]));
   const report = await load.stop();

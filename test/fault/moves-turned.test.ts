@@ -25,7 +25,7 @@ afterAll(async () => {
 
 /** Under load, with a clean ledger at the end. */
 async function survives(run: string, work: () => Promise<unknown>): Promise<void> {
-  const load = cluster.load(run, 200);
+  const load = cluster.load(run, 100);
   await work().finally(() => load.stop());
   const report = await load.stop();
   expect(report).toMatchObject({ ending: { is: 'complete' }, failed: 0, unsettled: 0 });

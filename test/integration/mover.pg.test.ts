@@ -211,7 +211,7 @@ function drive(options: Partial<DriveInput> & { wishes?: () => MoveWish } = {}):
       if (told.error) errors.push(told.error);
       Object.assign(progress, told);
     },
-    pace: createPace({ bytesPerSecondMax: 1e9 }),
+    pace: createPace({ bytesPerSecondMax: 1e9, duty: 1 / 2 }),
     stallBudgetMs: 250,
     log,
     signal: ended.signal,
@@ -227,6 +227,11 @@ async function rowsOf(database: Database, table: string): Promise<readonly strin
   const key = slotTables.find(({ name }) => name === table)!.key.map(({ column }) => `"${column}"`).join(', ');
   const rows = await database.query<{ row: string }>({ text: `select t::text as row from "${table}" t where slot = $1 order by ${key}`, values: [slot] });
   return rows.map(({ row }) => row);
+}
+
+/** What an earlier move has left. */
+async function leaveOnTarget(): Promise<void> {
+  await shards.b.query({ text: `insert into account (slot, key, currency, balance, held) values ($1, 'demo/old', 'GBP', 5, 0)`, values: [slot] });
 }
 
 async function countOf(database: Database, table: string): Promise<number> {
@@ -367,7 +372,7 @@ describe('a move', () => {
 
   test('replaces what an earlier move left on the target', async () => {
     const traffic = await loaded(200);
-    await shards.b.query({ text: `insert into account (slot, key, currency, balance, held) values ($1, 'demo/old', 'GBP', 5, 0)`, values: [slot] });
+    await leaveOnTarget();
     expect(await drive().result).toBe('done');
     await expectWhole(traffic, shards.b, shards.a);
   });
@@ -575,6 +580,7 @@ describe('R5 a mover that dies', () => {
 
   test('of one leader, asleep before it empties the target, does not take what was copied meanwhile', async () => {
     const traffic = await loaded(300);
+    await leaveOnTarget();
     const sleeper = pauseAt('purge batch');
     const first = drive({ onStep: sleeper.onStep });
     await sleeper.reached;

@@ -74,12 +74,14 @@ const APPLY_WAIT_MS = 180_000;
 const STALL_MS = 180_000;
 /** More than any load that is stopped. */
 const WRITES_MAX = 1_000_000;
-const RATE_PER_SECOND = 300;
+const RATE_PER_SECOND = 150;
+/** Moves of a test hurry: a load is to meet many of their steps, not to wait for one. */
+const MOVE_DUTY_PERCENT = '50';
 const POOL = { applicationName: 'test', poolMax: 3, statementTimeoutMs: 30_000, idleInTransactionTimeoutMs: 60_000, connectTimeoutMs: 5_000 } as const;
 
 export async function startTestCluster(options: Omit<LocalClusterOptions, 'dir'> = {}): Promise<TestCluster> {
   const dir = mkdtempSync(join(tmpdir(), 'millrace-test-'));
-  const local = await startLocalCluster({ ...options, dir });
+  const local = await startLocalCluster({ ...options, env: { MOVE_DUTY_PERCENT, ...options.env }, dir });
   const log = createLog({ name: 'test', level: 'error' });
   const kafka = createKafka({ brokers: [...local.file.kafka], clientId: 'test', log });
   const control = createDatabase({ ...POOL, name: 'control', url: local.file.control, log });

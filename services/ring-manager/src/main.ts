@@ -63,7 +63,7 @@ await run({
     const announcer = createAnnouncer({ kafka, topic: topicNames(config.topicPrefix).topology, log });
     life.onDrain('announcements', () => announcer.stop());
     const metrics = createRingMetrics(registry);
-    const pace = createPace({ bytesPerSecondMax: config.moves.bytesPerSecondMax });
+    const pace = createPace({ bytesPerSecondMax: config.moves.bytesPerSecondMax, duty: config.moves.duty });
     const engine = { ...config.moves, control, database: shards.get, drive: (input: DriveInput) => driveMove({ ...input, database: addressedAnew(shards) }), announce: announcer.announce, pace, instance, metrics, log };
     const leadership = createLeadership({ lease, holder: instance, lead: (term) => runEngine(engine, term).finally(() => metrics.idle()), timing: LEASE, log });
     life.onDrain('leadership', () => leadership.stop());

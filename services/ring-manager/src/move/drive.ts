@@ -280,6 +280,7 @@ function targetOf({ order, target }: Mover): Place {
 }
 
 async function purgeIncoming(mover: Mover): Promise<void> {
+  if (!(await hasRows(mover, mover.target))) return;
   await purgeRows(mover, { at: targetOf(mover), own: (tx) => lockIncoming(mover, undefined, tx), onPurged: async () => undefined });
 }
 

@@ -3,10 +3,10 @@ import { assert } from '@millrace/write';
 
 /** Rows of a chunk are as many as fill about so many bytes, between two bounds: a chunk is one transaction on the target. */
 export const CHUNK_BYTES = 8 * 1024 * 1024;
-export const CHUNK_ROWS_MIN = 500;
+export const CHUNK_ROWS_MIN = 250;
 export const CHUNK_ROWS_MAX = 50_000;
 /** Before the first chunk has told how long a row is, and what it costs. */
-export const CHUNK_ROWS_FIRST = 1_000;
+export const CHUNK_ROWS_FIRST = 500;
 /** A chunk takes about so long where no shard of the move applies writes, however many rows fill `CHUNK_BYTES`. */
 export const CHUNK_MS = 2_000;
 /** Journal rows of one transaction of a round, adapted so that it takes about `DELTA_MS`, and its noted keys, which are held in memory. */
@@ -18,8 +18,8 @@ export const DELTA_MS = 500;
 export const OUTRUN_LOOK_MS = 1_000;
 export const DELTA_KEYS_MAX = 5_000;
 /** Rows of a range that both sides compare at once, adapted so that the comparison takes about `CHECK_RANGE_MS`. */
-export const CHECK_ROWS_FIRST = 5_000;
-export const CHECK_ROWS_MIN = 1_000;
+export const CHECK_ROWS_FIRST = 1_000;
+export const CHECK_ROWS_MIN = 500;
 export const CHECK_ROWS_MAX = 200_000;
 export const CHECK_RANGE_MS = 400;
 /** Keys that changed since the last round, which a comparison leaves out: with more of them, another round comes first. */
@@ -78,10 +78,8 @@ export const PACE_MIN_BYTES_PER_SECOND = 1024 * 1024;
 /** A shard is slow when a probe takes so many times its usual, and at least so long. */
 export const PACE_SLOW_FACTOR = 4;
 export const PACE_SLOW_MS_MIN = 20;
-/** The part of the time that all moves of a shard together work there while it applies writes; they rest for the other. */
-export const MOVE_DUTY = 1 / 4;
 /** What it does between two rests takes about so long: acks and turns wait no longer for the processors. */
-export const BUSY_PIECE_MS = 30;
+export const BUSY_PIECE_MS = 10;
 /** For so long behind its last progress a shard counts as one that applies writes. */
 export const BUSY_MS = 2_000;
 /** And for so long when it is looked at for the first time: from one look nobody can tell. */

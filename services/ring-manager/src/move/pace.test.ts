@@ -11,7 +11,7 @@ const signal = new AbortController().signal;
 
 function paced(bytesPerSecondMax: number) {
   let nowMs = 0;
-  const pace = createPace({ bytesPerSecondMax, now: () => nowMs, wait: async (ms) => void (nowMs += ms) });
+  const pace = createPace({ bytesPerSecondMax, duty: 1 / 4, now: () => nowMs, wait: async (ms) => void (nowMs += ms) });
   return { pace, now: () => nowMs, pass: (ms: number) => void (nowMs += ms) };
 }
 
@@ -91,7 +91,7 @@ describe('the throttle of moves', () => {
 
   test('of a shard that applies writes, all moves together work a quarter of the time', async () => {
     const waits: number[] = [];
-    const pace = createPace({ bytesPerSecondMax: 1, now: () => 0, wait: async (ms) => void waits.push(ms) });
+    const pace = createPace({ bytesPerSecondMax: 1, duty: 1 / 4, now: () => 0, wait: async (ms) => void waits.push(ms) });
     for (const shard of [A, B]) pace.observe(shard, { latencyMs: 1, applied: 10n });
     await pace.rest(100, [A], signal);
     await pace.rest(100, [A, B], signal);
@@ -125,7 +125,7 @@ describe('the throttle of moves', () => {
 
   test('a wait ends with its signal', async () => {
     const stop = new AbortController();
-    const pace = createPace({ bytesPerSecondMax: 1 });
+    const pace = createPace({ bytesPerSecondMax: 1, duty: 1 / 4 });
     const waiting = pace.take(1_000_000, stop.signal);
     stop.abort(new Error('draining'));
     await expect(waiting).rejects.toThrow('draining');

@@ -7,11 +7,13 @@
  */
 import { sleep } from '@millrace/runtime';
 import { assert, type ShardId } from '@millrace/write';
-import { BUSY_MS, BUSY_PIECE_MS, FIRST_LOOK_MS, MOVE_DUTY, PACE_MIN_BYTES_PER_SECOND, PACE_RISE, PACE_SLOW_FACTOR, PACE_SLOW_MS_MIN, PACE_STEP_MS } from './limits.ts';
+import { BUSY_MS, BUSY_PIECE_MS, FIRST_LOOK_MS, PACE_MIN_BYTES_PER_SECOND, PACE_RISE, PACE_SLOW_FACTOR, PACE_SLOW_MS_MIN, PACE_STEP_MS } from './limits.ts';
 import type { Pace } from './types.ts';
 
 export interface PaceOptions {
   readonly bytesPerSecondMax: number;
+  /** The part of the time, above 0 and up to 1, that all moves of a shard together work there while it applies writes; they rest for the other. */
+  readonly duty: number;
   /** A test's own clock, in milliseconds, and its wait. */
   readonly now?: () => number;
   readonly wait?: (ms: number, signal: AbortSignal) => Promise<void>;
@@ -22,8 +24,9 @@ const SAVED_MS_MAX = 1_000;
 /** How slowly a shard's usual latency follows what is measured. */
 const USUAL_SHARE = 0.05;
 
-export function createPace({ bytesPerSecondMax, now = () => performance.now(), wait = sleep }: PaceOptions): Pace {
+export function createPace({ bytesPerSecondMax, duty, now = () => performance.now(), wait = sleep }: PaceOptions): Pace {
   assert(bytesPerSecondMax > 0, 'the rate of moves is above zero');
+  assert(duty > 0 && duty <= 1, 'moves work for a part of the time');
   const lowest = Math.min(PACE_MIN_BYTES_PER_SECOND, bytesPerSecondMax);
   const usualMs = new Map<ShardId, number>();
   const applied = new Map<ShardId, bigint>();
@@ -37,7 +40,7 @@ export function createPace({ bytesPerSecondMax, now = () => performance.now(), w
 
   /** Moves of one shard share its time: whoever works there next to others rests for them as well. */
   function charge(shard: ShardId, workedMs: number): number {
-    const untilMs = Math.max(restedUntilMs.get(shard) ?? -Infinity, now() - workedMs) + workedMs / MOVE_DUTY;
+    const untilMs = Math.max(restedUntilMs.get(shard) ?? -Infinity, now() - workedMs) + workedMs / duty;
     restedUntilMs.set(shard, untilMs);
     return untilMs;
   }

@@ -20,14 +20,22 @@ export interface Purge {
 
 /** Every row of the slot, but not its row of `slot` and its positions. */
 export async function purgeRows(mover: Mover, purge: Purge): Promise<void> {
-  for (const table of mover.tables) {
-    let after: Key | null = null;
-    await purgeAll(mover, purge, async (tx, rows) => {
-      const [batch] = await tx.query<{ rows: bigint; key: string[] | null }>(purgeNext(table, mover.order.slot, after, rows));
+  const left = [...mover.tables];
+  let after: Key | null = null;
+  await purgeAll(mover, purge, async (tx, rowsMax) => {
+    let gone = 0;
+    for (let table = left[0]; table && gone < rowsMax; table = left[0]) {
+      const wanted = rowsMax - gone;
+      const [batch] = await tx.query<{ rows: bigint; key: string[] | null }>(purgeNext(table, mover.order.slot, after, wanted));
+      const rows = Number(batch?.rows ?? 0n);
+      gone += rows;
       after = batch?.key ?? after;
-      return Number(batch?.rows ?? 0n);
-    });
-  }
+      if (rows === wanted) continue;
+      left.shift();
+      after = null;
+    }
+    return gone;
+  });
 }
 
 /** The notes of the slot. */
