@@ -52,7 +52,13 @@ describe('behind a piece of work a mover', () => {
     expect(rested).toEqual([40]);
   });
 
-  test('rests again once its slot has become quiet, and where nothing at all was applied', async () => {
+  test('does not rest between two turns of such a slot', async () => {
+    const { rests, rested } = moving([{ all: 100n, own: 10n }, { all: 200n, own: 100n }, { all: 200n, own: 100n }]);
+    for (let i = 0; i < 3; i++) await rests.after(PIECE);
+    expect(rested).toEqual([40]);
+  });
+
+  test('rests again once its slot has become quiet, also while nothing is applied', async () => {
     const { rests, rested } = moving([{ all: 100n, own: 10n }, { all: 200n, own: 100n }, { all: 300n, own: 110n }, { all: 300n, own: 110n }]);
     for (let i = 0; i < 4; i++) await rests.after(PIECE);
     expect(rested).toEqual([40, 40, 40]);

@@ -34,6 +34,7 @@ export interface Place {
 export function createRests({ order, pace, signal }: Pick<Mover, 'order' | 'pace' | 'signal'>, places: readonly Place[]): Rests {
   const shards = places.map(({ shard }) => shard);
   let before: Applied | undefined;
+  let isOutrun = false;
 
   async function look({ shard, database }: Place): Promise<Applied> {
     const startedAtMs = performance.now();
@@ -45,7 +46,8 @@ export function createRests({ order, pace, signal }: Pick<Mover, 'order' | 'pace
   return {
     async after({ workedMs, idleMs }) {
       const now = must((await Promise.all(places.map(look)))[0], 'a piece works somewhere');
-      const isOutrun = before !== undefined && isMostlyOwn(before, now);
+      // Between two turns nothing is applied, and what was seen last still holds.
+      if (before !== undefined && now.all > before.all) isOutrun = isMostlyOwn(before, now);
       before = now;
       if (isOutrun) return idleMs;
       // Asked before the rest, in which a shard may seem to have become idle.
