@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 const POLL_MS = 50;
 const DEADLINE_MS = 120_000;
 
-/** Resolves with the first truthy answer. @throws Error that names what was waited for, after a minute or `deadlineMs`. */
+/** Resolves with the first truthy answer. @throws Error that names what was waited for, after two minutes or `deadlineMs`. */
 export async function until<T>(what: string, condition: () => Promise<T> | T, { deadlineMs = DEADLINE_MS, pollMs = POLL_MS } = {}): Promise<NonNullable<T>> {
   const deadlineAtMs = Date.now() + deadlineMs;
   for (;;) {

@@ -50,7 +50,7 @@ export async function runEngine(input: EngineInput, term: Term): Promise<void> {
 
 interface Engine {
   tick(): Promise<void>;
-  /** Resolves when a move has left its place since the last tick began. */
+  /** Resolves when a move has ended since the last tick began. */
   placeIsFree(): Promise<void>;
   /** Resolves when every mover has stopped. */
   settled(): Promise<void>;
@@ -92,14 +92,15 @@ function createEngine(input: EngineInput, term: Term, halt: (error: Superseded) 
     for (const id of failures.keys()) if (!latest.has(id)) failures.delete(id);
     const waiting = new Set([...failures].filter(([, { untilMs }]) => untilMs > performance.now()).map(([id]) => id));
     for (const move of pickMoves({ open, driven: busy, resting, waiting, movesPerPair, movesMax })) {
-      driven.set(move.id, drive(move).finally(() => leave(move.id)));
+      driven.set(move.id, drive(move).then((ended) => leave(move.id, ended)));
     }
     await tieUp();
   }
 
-  function leave(id: bigint): void {
+  /** What did not end is looked at again at the pace of the polls. */
+  function leave(id: bigint, ended: boolean): void {
     driven.delete(id);
-    left.resolve();
+    if (ended) left.resolve();
   }
 
   function wish(id: bigint) {
@@ -107,7 +108,8 @@ function createEngine(input: EngineInput, term: Term, halt: (error: Superseded) 
     return move === undefined ? 'pause' : wishOf(move);
   }
 
-  async function drive(move: MoveRecord): Promise<void> {
+  /** Whether the move has ended. */
+  async function drive(move: MoveRecord): Promise<boolean> {
     const { id } = move;
     try {
       if (failures.has(id)) await underLease(control, term.token, (tx) => noteError(tx, { id, error: null }));
@@ -115,8 +117,10 @@ function createEngine(input: EngineInput, term: Term, halt: (error: Superseded) 
       failures.delete(id);
       tieUpAtMs = 0;
       if (end === 'resting') resting.add(id);
+      return end === 'ended';
     } catch (error) {
       await failed(move, error);
+      return false;
     }
   }
 

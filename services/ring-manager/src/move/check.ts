@@ -38,7 +38,7 @@ export async function checkRanges(mover: Mover, begun: CopyState, { brake, rests
     const checkedMs = performance.now() - startedAtMs;
     await mover.reporter.tell('checking', { rows: state.rows, bytes: state.bytes, rounds: state.rounds, tables: state.compared });
     // A rest would only let it run further ahead.
-    const wantedMs = brake.level() === 0 ? await rests.after({ workedMs: round.ms + checkedMs, idleMs: CHECK_RANGE_MS }) : CHECK_RANGE_MS;
+    const wantedMs = brake.level() === 0 ? await rests.after({ workedMs: checkedMs, idleMs: CHECK_RANGE_MS }) : CHECK_RANGE_MS;
     rows = nextPiece(rows, { tookMs: checkedMs, wantedMs }, { min: CHECK_ROWS_MIN, max: CHECK_ROWS_MAX });
   }
   return state;
@@ -54,8 +54,10 @@ async function checkRange(mover: Mover, begun: CopyState, rowsMax: number): Prom
       const range = { after: stage.after, to: await endOf(sides.source, mover.order.slot, table, { after: stage.after, rows: left, limits: stage.until }) };
       const sum = await sumRange(mover, sides, { cursors: state.cursors, until: stage.until, table, range });
       if (sum === undefined) return state;
-      left -= Number(sum.rows);
       state = after(mover, state, stage, { to: range.to, sum: plus(stage, sum) });
+      // It holds all that was left: rows that have changed since are among them, and are not counted in the sum.
+      if (range.to !== null) return state;
+      left -= Number(sum.rows);
     }
     return state;
   });

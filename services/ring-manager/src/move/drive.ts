@@ -109,7 +109,7 @@ async function drive(input: DriveInput, { reporter, standing, onStep }: Driving)
   const { order, database } = input;
   const shards = { source: database(order.source), target: database(order.target) };
   await input.onStep?.('claim');
-  if ((await input.wish()) === 'pause' && (await rests(input, shards.source))) return 'paused';
+  if ((await input.wish()) === 'pause' && (await mayBeLeft(input, shards.source))) return 'paused';
   await claim(input, shards);
   const tables = await readTables(shards.source, shards.target);
   for (;;) {
@@ -136,7 +136,7 @@ async function drive(input: DriveInput, { reporter, standing, onStep }: Driving)
  * Whether a paused move may be left alone without the target, which may be down: the source has not given the slot up,
  * and will not by an older mover, or the topology names the target. What cannot be seen from here, the steps tell.
  */
-async function rests(input: DriveInput, source: Mover['source']): Promise<boolean> {
+async function mayBeLeft(input: DriveInput, source: Mover['source']): Promise<boolean> {
   const row = await claimOn(input, source);
   if (row?.move !== input.order.id) return row?.state === 'ACTIVE';
   return row.state === 'MOVING' || (row.state === 'MOVED' && (await input.isPublished()));

@@ -84,6 +84,12 @@ export const BUSY_PIECE_MS = 10;
 export const BUSY_MS = 2_000;
 /** And for so long when it is looked at for the first time: from one look nobody can tell. */
 export const FIRST_LOOK_MS = 300;
+/** A rest lasts no longer, whatever a piece has waited for: by then somebody may want the move to pause. */
+export const REST_MS_MAX = 3_000;
+/** Over so long at least it is judged whether most of what a source applies is of the slot that moves, */
+export const OWN_LOOK_MS = 300;
+/** and from so many records of the slot on. */
+export const OWN_RECORDS_MIN = 100n;
 /** How often the rate changes at most. */
 export const PACE_STEP_MS = 250;
 /** Part of the highest rate that a step adds; a slow shard halves it. */

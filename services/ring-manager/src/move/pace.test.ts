@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { ShardId } from '@millrace/write';
-import { BUSY_MS, BUSY_PIECE_MS, FIRST_LOOK_MS, PACE_MIN_BYTES_PER_SECOND, PACE_STEP_MS } from './limits.ts';
+import { BUSY_MS, BUSY_PIECE_MS, FIRST_LOOK_MS, PACE_MIN_BYTES_PER_SECOND, PACE_STEP_MS, REST_MS_MAX } from './limits.ts';
 import { createPace } from './pace.ts';
 
 const MB = 1024 * 1024;
@@ -98,6 +98,14 @@ describe('the throttle of moves', () => {
     await pace.rest(100, [B], signal);
     await pace.rest(50, [A], signal);
     expect(waits).toEqual([300, 700, 700, 900]);
+  });
+
+  test('a rest has an end, however long a piece has waited and however many move', async () => {
+    const waits: number[] = [];
+    const pace = createPace({ bytesPerSecondMax: 1, duty: 1 / 100, now: () => 0, wait: async (ms) => void waits.push(ms) });
+    pace.observe(A, { latencyMs: 1, applied: 10n });
+    for (let i = 0; i < 3; i++) await pace.rest(15_000, [A], signal);
+    expect(waits).toEqual([REST_MS_MAX, REST_MS_MAX, REST_MS_MAX]);
   });
 
   test('a shard that is looked at for the first time counts as one that applies writes, for a moment', async () => {

@@ -7,7 +7,7 @@
  */
 import { sleep } from '@millrace/runtime';
 import { assert, type ShardId } from '@millrace/write';
-import { BUSY_MS, BUSY_PIECE_MS, FIRST_LOOK_MS, PACE_MIN_BYTES_PER_SECOND, PACE_RISE, PACE_SLOW_FACTOR, PACE_SLOW_MS_MIN, PACE_STEP_MS } from './limits.ts';
+import { BUSY_MS, BUSY_PIECE_MS, FIRST_LOOK_MS, REST_MS_MAX, PACE_MIN_BYTES_PER_SECOND, PACE_RISE, PACE_SLOW_FACTOR, PACE_SLOW_MS_MIN, PACE_STEP_MS } from './limits.ts';
 import type { Pace } from './types.ts';
 
 export interface PaceOptions {
@@ -40,7 +40,8 @@ export function createPace({ bytesPerSecondMax, duty, now = () => performance.no
 
   /** Moves of one shard share its time: whoever works there next to others rests for them as well. */
   function charge(shard: ShardId, workedMs: number): number {
-    const untilMs = Math.max(restedUntilMs.get(shard) ?? -Infinity, now() - workedMs) + workedMs / duty;
+    const owedUntilMs = Math.max(restedUntilMs.get(shard) ?? -Infinity, now() - workedMs) + workedMs / duty;
+    const untilMs = Math.min(owedUntilMs, now() + REST_MS_MAX);
     restedUntilMs.set(shard, untilMs);
     return untilMs;
   }

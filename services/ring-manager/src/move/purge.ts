@@ -7,7 +7,7 @@ import { BY_INDEX_ONLY, LOCK_TIMEOUT_MS, PURGE_BATCH_MS, PURGE_ROWS_FIRST, PURGE
 import type { Mover } from './mover.ts';
 import { purgeNotes } from './notes.sql.ts';
 import { nextPiece } from './piece.ts';
-import { createRests, type Place } from './rest.ts';
+import { restBehind, type Place } from './rest.ts';
 import { purgeNext, type Key } from './table.sql.ts';
 
 export interface Purge {
@@ -62,9 +62,7 @@ async function isTrue(database: Database, text: string, slot: number): Promise<b
 }
 
 async function purgeAll(mover: Mover, { at, own, onPurged }: Purge, batch: (tx: Tx, rows: number) => Promise<number>): Promise<void> {
-  const rests = createRests(mover, [at]);
-  let rows = PURGE_ROWS_FIRST;
-  for (let hasMore = true; hasMore; ) {
+  for (let rows = PURGE_ROWS_FIRST; ; ) {
     await mover.checkpoint('purge batch');
     const startedAtMs = performance.now();
     const done = await at.database.transaction(
@@ -77,8 +75,8 @@ async function purgeAll(mover: Mover, { at, own, onPurged }: Purge, batch: (tx: 
     const workedMs = performance.now() - startedAtMs;
     if (done > 0) await onPurged(done);
     // Nobody writes rows of a slot that is not here.
-    hasMore = done === rows;
-    const wantedMs = await rests.after({ workedMs, idleMs: PURGE_BATCH_MS });
+    if (done < rows) return;
+    const wantedMs = await restBehind(mover, [at], { workedMs, idleMs: PURGE_BATCH_MS });
     rows = nextPiece(rows, { tookMs: workedMs, wantedMs }, { min: PURGE_ROWS_MIN, max: PURGE_ROWS_MAX });
   }
 }

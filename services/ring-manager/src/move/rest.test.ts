@@ -1,66 +1,93 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Database } from '@millrace/postgres';
 import type { ShardId, Slot } from '@millrace/write';
-import { createRests, type Applied } from './rest.ts';
+import { BUSY_MS, OWN_LOOK_MS, OWN_RECORDS_MIN } from './limits.ts';
+import { createRests, restBehind } from './rest.ts';
 
 const A = 'a' as ShardId;
 const B = 'b' as ShardId;
 const PIECE = { workedMs: 40, idleMs: 2_000 };
+const HOT = 10n * OWN_RECORDS_MIN;
 
-/** A mover whose source has applied so much at each look, in turn; the target is idle. */
-function moving(looks: readonly Applied[]) {
+/** A mover whose source applies so many records, of the slot and of others; its target has applied seven, long ago. */
+function moving() {
   const rested: number[] = [];
   const seen = new Map<ShardId, bigint[]>();
-  let i = 0;
-  const answering = (answer: () => Applied): Database => ({ query: async () => [answer()] }) as unknown as Database;
-  const rests = createRests({
+  let applied = { all: 0n, own: 0n };
+  let nowMs = 0;
+  const answering = (answer: () => typeof applied): Database => ({ query: async () => [answer()] }) as unknown as Database;
+  const places = [
+    { shard: A, database: answering(() => applied) },
+    { shard: B, database: answering(() => ({ all: 7n, own: 0n })) },
+  ];
+  const mover = {
     order: { id: 1n, slot: 3 as Slot, source: A, target: B },
     pace: {
-      observe: (shard, { applied }) => void seen.set(shard, [...(seen.get(shard) ?? []), applied]),
+      observe: (shard: ShardId, { applied: all }: { readonly applied: bigint }) => void seen.set(shard, [...(seen.get(shard) ?? []), all]),
       pieceMs: () => 30,
-      rest: async (workedMs) => void rested.push(workedMs),
+      rest: async (workedMs: number) => void rested.push(workedMs),
       take: async () => undefined,
       bytesPerSecond: () => 0,
     },
     signal: new AbortController().signal,
-  }, [
-    { shard: A, database: answering(() => looks[Math.min(i++, looks.length - 1)]!) },
-    { shard: B, database: answering(() => ({ all: 7n, own: 0n })) },
-  ]);
-  return { rests, rested, seen };
+  };
+  const rests = createRests(mover, places, () => nowMs);
+  /** What the source has applied after a while, and then a piece; whether the mover has rested behind it. */
+  async function pass(ms: number, { own, others }: { readonly own: bigint; readonly others: bigint }): Promise<boolean> {
+    nowMs += ms;
+    applied = { all: applied.all + own + others, own: applied.own + own };
+    const before = rested.length;
+    const wantedMs = await rests.after(PIECE);
+    const hasRested = rested.length > before;
+    expect(wantedMs).toBe(hasRested ? 30 : PIECE.idleMs);
+    return hasRested;
+  }
+  return { mover, places, rested, seen, pass };
 }
 
-describe('behind a piece of work a mover', () => {
+describe('behind a piece of a copy a mover', () => {
   test('looks at both shards, and rests for what it has worked', async () => {
-    const { rests, rested, seen } = moving([{ all: 100n, own: 10n }]);
-    expect(await rests.after(PIECE)).toBe(30);
+    const { rested, seen, pass } = moving();
+    expect(await pass(0, { own: 0n, others: 10n })).toBe(true);
     expect(rested).toEqual([40]);
-    expect(seen).toEqual(new Map([[A, [100n]], [B, [7n]]]));
+    expect(seen).toEqual(new Map([[A, [10n]], [B, [7n]]]));
   });
 
   test('rests as long as others have the larger share of what the source applies', async () => {
-    const { rests, rested } = moving([{ all: 100n, own: 90n }, { all: 200n, own: 140n }]);
-    await rests.after(PIECE);
-    expect(await rests.after(PIECE)).toBe(30);
-    expect(rested).toEqual([40, 40]);
+    const { pass } = moving();
+    for (let i = 0; i < 10; i++) expect(await pass(OWN_LOOK_MS, { own: HOT, others: HOT })).toBe(true);
   });
 
-  test('does not rest where most of it is of its slot, which would run further ahead', async () => {
-    const { rests, rested } = moving([{ all: 100n, own: 10n }, { all: 200n, own: 61n }]);
-    await rests.after(PIECE);
-    expect(await rests.after(PIECE)).toBe(PIECE.idleMs);
-    expect(rested).toEqual([40]);
+  test('does not rest where most of it is of its slot, which would run further ahead, also between two of its turns', async () => {
+    const { pass } = moving();
+    await pass(0, { own: 0n, others: HOT });
+    expect(await pass(OWN_LOOK_MS, { own: HOT, others: HOT - 1n })).toBe(false);
+    expect(await pass(10, { own: 0n, others: 0n })).toBe(false);
+    expect(await pass(10, { own: 0n, others: HOT })).toBe(false);
   });
 
-  test('does not rest between two turns of such a slot', async () => {
-    const { rests, rested } = moving([{ all: 100n, own: 10n }, { all: 200n, own: 100n }, { all: 200n, own: 100n }]);
-    for (let i = 0; i < 3; i++) await rests.after(PIECE);
-    expect(rested).toEqual([40]);
+  test('is not misled by one look that sees a turn of its slot alone, nor by a few records', async () => {
+    const { pass } = moving();
+    await pass(0, { own: 0n, others: HOT });
+    expect(await pass(10, { own: HOT, others: 0n })).toBe(true);
+    expect(await pass(OWN_LOOK_MS, { own: 0n, others: HOT })).toBe(true);
+    expect(await pass(OWN_LOOK_MS, { own: OWN_RECORDS_MIN - 1n, others: 0n })).toBe(true);
   });
 
-  test('rests again once its slot has become quiet, also while nothing is applied', async () => {
-    const { rests, rested } = moving([{ all: 100n, own: 10n }, { all: 200n, own: 100n }, { all: 300n, own: 110n }, { all: 300n, own: 110n }]);
-    for (let i = 0; i < 4; i++) await rests.after(PIECE);
-    expect(rested).toEqual([40, 40, 40]);
+  test('rests again once others have the larger share, or nothing was applied for a while', async () => {
+    const { pass } = moving();
+    await pass(0, { own: 0n, others: 0n });
+    expect(await pass(OWN_LOOK_MS, { own: HOT, others: 0n })).toBe(false);
+    expect(await pass(OWN_LOOK_MS, { own: HOT, others: 2n * HOT })).toBe(true);
+    expect(await pass(OWN_LOOK_MS, { own: HOT, others: 0n })).toBe(false);
+    expect(await pass(BUSY_MS - 1, { own: 0n, others: 0n })).toBe(false);
+    expect(await pass(1, { own: 0n, others: 0n })).toBe(true);
   });
+});
+
+test('behind another piece it rests whoever writes', async () => {
+  const { mover, places, rested, seen } = moving();
+  expect(await restBehind(mover, places.slice(1), PIECE)).toBe(30);
+  expect(rested).toEqual([40]);
+  expect(seen).toEqual(new Map([[B, [7n]]]));
 });

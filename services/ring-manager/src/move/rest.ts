@@ -1,7 +1,14 @@
 /** How quickly the shards of a move answer a cheap question now, and whether they apply writes: what its pace adapts to. */
 import type { Database } from '@millrace/postgres';
 import { must, type ShardId, type Slot } from '@millrace/write';
+import { BUSY_MS, OWN_LOOK_MS, OWN_RECORDS_MIN } from './limits.ts';
 import type { Mover } from './mover.ts';
+
+/** Where a piece works. */
+export interface Place {
+  readonly shard: ShardId;
+  readonly database: Database;
+}
 
 export interface Piece {
   readonly workedMs: number;
@@ -10,57 +17,68 @@ export interface Piece {
 }
 
 export interface Rests {
-  /**
-   * Behind a piece of work: looks how its shards are, and rests where they have more to do. Not where most of
-   * what the first of them applies is of the slot itself: a rest would only let it run further ahead.
-   * The time that the next piece should take.
-   */
+  /** The time that the next piece should take. */
   after(piece: Piece): Promise<number>;
 }
 
+type Resting = Pick<Mover, 'order' | 'pace' | 'signal'>;
+
 /** Records that a shard has ever applied, of all slots and streams, and of the slot that moves. */
-export interface Applied {
+interface Applied {
   readonly all: bigint;
   readonly own: bigint;
 }
 
-/** Where a piece works. */
-export interface Place {
-  readonly shard: ShardId;
-  readonly database: Database;
+/** Behind a piece of work: looks how its shards are, and rests where they have more to do. The time that the next piece should take. */
+export async function restBehind(mover: Resting, places: readonly Place[], piece: Piece): Promise<number> {
+  await look(mover, places);
+  return rest(mover, places, piece);
 }
 
-/** Of one task of a mover on some shards: what the first of them had applied is remembered from look to look. */
-export function createRests({ order, pace, signal }: Pick<Mover, 'order' | 'pace' | 'signal'>, places: readonly Place[]): Rests {
-  const shards = places.map(({ shard }) => shard);
-  let before: Applied | undefined;
-  let isOutrun = false;
+/**
+ * The same for the pieces of one copy; but not where most of what the source, the first place, applies is of the slot
+ * itself: a rest would only let it run further ahead. That is judged over a while, because a look may see one turn or none.
+ */
+export function createRests(mover: Resting, places: readonly Place[], now = (): number => performance.now()): Rests {
+  let before: (Applied & { readonly atMs: number }) | undefined;
+  let isMostlyOwn = false;
 
-  async function look({ shard, database }: Place): Promise<Applied> {
-    const startedAtMs = performance.now();
-    const applied = await readApplied(database, order.slot);
-    pace.observe(shard, { latencyMs: performance.now() - startedAtMs, applied: applied.all });
-    return applied;
+  function judge(seen: Applied): void {
+    const atMs = now();
+    before ??= { ...seen, atMs };
+    if (atMs - before.atMs < (seen.all > before.all ? OWN_LOOK_MS : BUSY_MS)) return;
+    const own = seen.own - before.own;
+    isMostlyOwn = own >= OWN_RECORDS_MIN && 2n * own > seen.all - before.all;
+    before = { ...seen, atMs };
   }
 
   return {
-    async after({ workedMs, idleMs }) {
-      const now = must((await Promise.all(places.map(look)))[0], 'a piece works somewhere');
-      // Between two turns nothing is applied, and what was seen last still holds.
-      if (before !== undefined && now.all > before.all) isOutrun = isMostlyOwn(before, now);
-      before = now;
-      if (isOutrun) return idleMs;
-      // Asked before the rest, in which a shard may seem to have become idle.
-      const wantedMs = pace.pieceMs(idleMs, shards);
-      await pace.rest(workedMs, shards, signal);
-      return wantedMs;
+    async after(piece) {
+      judge(await look(mover, places));
+      return isMostlyOwn ? piece.idleMs : rest(mover, places, piece);
     },
   };
 }
 
-/** Whether more than half of what a shard has applied between two looks is of the slot. */
-export function isMostlyOwn(before: Applied, now: Applied): boolean {
-  return 2n * (now.own - before.own) > now.all - before.all;
+/** What the first place has applied. */
+async function look({ order, pace }: Resting, places: readonly Place[]): Promise<Applied> {
+  const seen = await Promise.all(
+    places.map(async ({ shard, database }) => {
+      const startedAtMs = performance.now();
+      const applied = await readApplied(database, order.slot);
+      pace.observe(shard, { latencyMs: performance.now() - startedAtMs, applied: applied.all });
+      return applied;
+    }),
+  );
+  return must(seen[0], 'a piece works somewhere');
+}
+
+async function rest({ pace, signal }: Resting, places: readonly Place[], { workedMs, idleMs }: Piece): Promise<number> {
+  const shards = places.map(({ shard }) => shard);
+  // Asked before the rest, in which a shard may seem to have become idle.
+  const wantedMs = pace.pieceMs(idleMs, shards);
+  await pace.rest(workedMs, shards, signal);
+  return wantedMs;
 }
 
 async function readApplied(database: Database, slot: Slot): Promise<Applied> {
