@@ -206,7 +206,9 @@ export function createFetcher({ kafka, topic, maxBytes, onBatch, onBug }: Fetche
     state.next = next;
     readings.delete(slot); // F3
     readings.set(slot, state);
-    if (records.length > 0) onBatch({ slot, records, highWatermark: reply.highWatermark });
+    // The broker reads its high watermark before the records, of which more may be readable by then.
+    const highWatermark = reply.highWatermark > next ? reply.highWatermark : next;
+    if (records.length > 0) onBatch({ slot, records, highWatermark });
     return records.length;
   }
 
