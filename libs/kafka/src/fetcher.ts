@@ -63,8 +63,8 @@ interface Asked {
 /** How long an idle fetch waits for a first byte, and so how late a seek or resume takes effect where nothing comes. */
 const FETCH_WAIT_MS = 100;
 /** A fetch costs the same for one record as for a hundred: behind fewer than so many the broker gathers for a moment. */
-const REST_RECORDS_MAX = 200;
-const REST_MS = 5;
+const REST_RECORDS_MAX = 100;
+const REST_MS = 10;
 const LEADERLESS_LOOK_MS = 500;
 const END_OF_TIME = 2n ** 63n - 1n;
 

@@ -13,8 +13,8 @@ export const COPY_ROWS_MIN = 200;
 /** Bytes of keys and values in one transaction. */
 export const TURN_BYTES_MAX = 8 * 1024 * 1024;
 /** How long a lane gathers behind a turn while fewer records wait than GATHER_RECORDS_MIN. */
-export const GATHER_MS = 10;
-export const GATHER_RECORDS_MIN = 200;
+export const GATHER_MS = 20;
+export const GATHER_RECORDS_MIN = 100;
 /** Records that wait for a shard: above it the shard's slots are paused in Kafka's consumer. */
 export const LANE_RECORDS_HIGH = 10_000;
 /** Records that wait for a shard: below it the slots are resumed. */
