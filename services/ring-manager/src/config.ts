@@ -15,7 +15,7 @@ const schema = z
     MOVES_PER_PAIR: setting.integer(1, 64).default(1),
     MOVES_MAX: setting.integer(1, 64).default(8),
     MOVE_BYTES_PER_SECOND: setting.integer(65_536, 10_000_000_000).default(100000000),
-    MOVE_DUTY_PERCENT: setting.integer(1, 100).default(20),
+    MOVE_DUTY_PERCENT: setting.integer(1, 100).default(10),
     STALL_BUDGET_MS: setting.integer(10, 10_000).default(250),
     ADMIN_HOST: setting.text().default('127.0.0.1'),
     ADMIN_PORT: setting.port(),

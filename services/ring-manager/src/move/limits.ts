@@ -3,7 +3,7 @@ import { assert } from '@millrace/write';
 
 /** Rows of a chunk are as many as fill about so many bytes, between two bounds: a chunk is one transaction on the target. */
 export const CHUNK_BYTES = 8 * 1024 * 1024;
-export const CHUNK_ROWS_MIN = 250;
+export const CHUNK_ROWS_MIN = 500;
 export const CHUNK_ROWS_MAX = 50_000;
 /** Before the first chunk has told how long a row is, and what it costs. */
 export const CHUNK_ROWS_FIRST = 500;
@@ -18,11 +18,13 @@ export const DELTA_MS = 500;
 export const OUTRUN_LOOK_MS = 1_000;
 export const DELTA_KEYS_MAX = 5_000;
 /** Rows of a range that both sides compare at once, adapted so that the comparison takes about `CHECK_RANGE_MS`. */
-export const CHECK_ROWS_FIRST = 1_000;
-export const CHECK_ROWS_MIN = 500;
+export const CHECK_ROWS_FIRST = 5_000;
+export const CHECK_ROWS_MIN = 2_000;
 export const CHECK_ROWS_MAX = 200_000;
 export const CHECK_RANGE_MS = 400;
-/** Keys that changed since the last round, which a comparison leaves out: with more of them, another round comes first. */
+/** Records that the source may have applied since the last round for a comparison to leave out what they changed, without another round. */
+export const CHECK_RECORDS_BEHIND_MAX = 500;
+/** Keys that a comparison may leave out, of one table. */
 export const CHECK_KEYS_MAX = 20_000;
 /** A round between two ranges that takes longer, and no less than the one before, is outrun by the writes. */
 export const CHECK_ROUND_MS_MAX = 2_000;
@@ -51,8 +53,8 @@ export const HOLD_GAP_MS_MIN = 10;
 export const HOLD_LEVEL_MAX = 7;
 
 /** Rows of one transaction that purges, adapted so that it takes about `PURGE_BATCH_MS` where the shard applies no writes. */
-export const PURGE_ROWS_FIRST = 200;
-export const PURGE_ROWS_MIN = 50;
+export const PURGE_ROWS_FIRST = 500;
+export const PURGE_ROWS_MIN = 250;
 export const PURGE_ROWS_MAX = 5_000;
 export const PURGE_BATCH_MS = 200;
 
@@ -108,4 +110,5 @@ assert(STALLED_MS < LOCK_TIMEOUT_MS, 'stalled sessions are ended before the wait
 assert(CHUNK_TIMEOUT_MS < FAILURES_APART_MS, 'two attempts that each last as long as a statement may are of one trouble');
 assert(LOCK_TIMEOUT_MS < CHUNK_TIMEOUT_MS, 'waiting for a lock ends before the statement does');
 assert(CHUNK_ROWS_MIN <= CHUNK_ROWS_FIRST && CHUNK_ROWS_FIRST <= CHUNK_ROWS_MAX, 'the first chunk is within the bounds');
+assert(CHECK_ROWS_MIN <= CHECK_ROWS_FIRST && PURGE_ROWS_MIN <= PURGE_ROWS_FIRST, 'so are the first range and the first purge');
 assert(FENCE_SHARE + HOLD_SHARE <= 1, 'a hold and a last delta fit the stall budget');

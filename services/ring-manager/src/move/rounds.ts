@@ -56,7 +56,8 @@ export function distance(from: Cursors, to: Cursors): number {
   return STREAMS.reduce((sum, stream) => sum + Number(to[stream] - from[stream]), 0);
 }
 
-async function positionsOf({ source, order }: Mover): Promise<Cursors> {
+/** How far the source is now. */
+export async function positionsOf({ source, order }: Mover): Promise<Cursors> {
   return cursorsOf(await source.query<PositionRow>(readPositionRows(order.slot)));
 }
 
