@@ -21,7 +21,7 @@ afterAll(() => rmSync(dir, { recursive: true }));
 test("the user's settings of npm reach the npm that installs", () => {
   const env = {
     PATH: '/bin',
-    NPM_CONFIG_REGISTRY: 'https://registry.example/',
+    NPM_CONFIG_REGISTRY: 'https://npm.example/',
     NPM_CONFIG_CAFILE: '/ca.pem',
     npm_config_https_proxy: 'http://proxy.example:3128',
     npm_config_userconfig: '/home/a/.npmrc',

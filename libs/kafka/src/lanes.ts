@@ -24,7 +24,6 @@ import { createSettling } from './settle.ts';
 import type { BrokerAddress, KafkaClient, LaneLimits, LaneMetrics, Lanes, OutgoingRecord, Sent } from './types.ts';
 import { bytesOf, refuseOneOf, type Batch, type Bytes, type Many, type Waiting } from './waiting.ts';
 
-
 /** Opens the lanes of a topic. @throws KafkaUnavailable where the topic's leaders cannot be found. */
 export async function createLanes(options: {
   readonly kafka: KafkaClient;

@@ -5,8 +5,8 @@
  * partition is one uncompressed record batch; offsets are relative to the base offset of the reply.
  */
 import { assert } from '@millrace/write';
-import { writeRequestHeader, writeString } from './request-header.ts';
 import { crc32c } from './crc32c.ts';
+import { writeRequestHeader, writeString } from './request-header.ts';
 
 /** A record that waits for its request; the byte counts are those of the UTF-8. */
 export interface Encodable {
