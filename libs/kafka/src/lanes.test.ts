@@ -1,4 +1,4 @@
-/** The lanes over brokers that fail on demand; over real ones: test/integration/kafka.kafka.test.ts. */
+/** The lanes over brokers that fail on demand; over real ones: test/integration/kafka-lanes.kafka.test.ts. */
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { createLog, sleep } from '@millrace/runtime';
 import type { Offset } from '@millrace/write';
