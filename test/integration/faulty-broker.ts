@@ -3,11 +3,10 @@ import { afterAll, beforeAll } from '@jest/globals';
 import { createKafka, createSlotConsumer, ensureTopics, readTopic, waitForKafka, type KafkaClient, type LaneLimits, type OutgoingRecord, type SlotConsumer, type SlotConsumerHandlers } from '@millrace/kafka';
 import { startBroker, type Broker } from '@millrace/local-cluster';
 import { createLog } from '@millrace/runtime';
-import { startFaultProxy, type FaultProxy } from '@millrace/testkit';
+import { startFaultProxy, until as untilTrue, type FaultProxy } from '@millrace/testkit';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 
 export const SLOTS = 64;
 export const LIMITS: LaneLimits = { recordsPerRequestMax: 500, queuedRecordsMax: 20_000, queuedBytesMax: 16 << 20, requestTimeoutMs: 5_000 };
@@ -47,13 +46,14 @@ export async function newTopic(partitions = SLOTS, config: Record<string, string
   return name;
 }
 
+/** @throws what a consumer has crashed with meanwhile */
 export async function until(condition: () => boolean | Promise<boolean>, deadlineMs = 60_000): Promise<void> {
-  const endAtMs = Date.now() + deadlineMs;
-  while (!(await condition())) {
+  const holds = async (): Promise<boolean> => {
+    if (await condition()) return true;
     if (crashed !== undefined) throw crashed;
-    if (Date.now() > endAtMs) throw new Error(`not within ${deadlineMs} ms: ${String(condition)}`);
-    await delay(10);
-  }
+    return false;
+  };
+  await untilTrue(String(condition), holds, { deadlineMs, pollMs: 10 });
 }
 
 /** Values by slot, at their offsets. */

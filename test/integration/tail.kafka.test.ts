@@ -1,40 +1,16 @@
 /** Tailing a slot on real brokers that are killed, cut off, trimmed and made anew. */
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { createKafka, createLanes, ensureTopics, tailTopic, waitForKafka, type KafkaClient, type LaneLimits, type SlotRecord } from '@millrace/kafka';
-import { startBroker, startBrokers, type Broker } from '@millrace/local-cluster';
-import { createLog } from '@millrace/runtime';
-import { startFaultProxy, until, type FaultProxy } from '@millrace/testkit';
+import { describe, expect, test } from '@jest/globals';
+import { createKafka, createLanes, ensureTopics, tailTopic, waitForKafka, type LaneLimits, type SlotRecord } from '@millrace/kafka';
+import { startBrokers } from '@millrace/local-cluster';
+import { startFaultProxy, until } from '@millrace/testkit';
 import type { Admin } from 'kafkajs';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { broker, dir, faulty, kafka, log, proxy, useBroker } from './faulty-broker.ts';
 
 const LIMITS: LaneLimits = { recordsPerRequestMax: 50, queuedRecordsMax: 20_000, queuedBytesMax: 64 << 20, requestTimeoutMs: 30_000 };
-const log = createLog({ name: 'test', level: 'silent' });
-
-let dir: string;
-let broker: Broker;
-let kafka: KafkaClient;
-let proxy: FaultProxy;
-/** Its Fetch connections go through the proxy. */
-let faulty: KafkaClient;
 let topics = 0;
 
-beforeAll(async () => {
-  dir = mkdtempSync(join(tmpdir(), 'millrace-tail-'));
-  broker = await startBroker({ dir });
-  kafka = createKafka({ brokers: [broker.address], clientId: 'test', log });
-  proxy = await startFaultProxy({ host: '127.0.0.1', port: broker.port });
-  const { host, port } = proxy;
-  faulty = createKafka({ brokers: [broker.address], clientId: 'test', log, route: () => ({ host, port }) });
-  await waitForKafka({ kafka, signal: AbortSignal.timeout(60_000), log });
-});
-
-afterAll(async () => {
-  await proxy.close();
-  await broker.stop();
-  rmSync(dir, { recursive: true, force: true });
-});
+useBroker();
 
 async function newTopic(name = `tail-${(topics += 1)}`, on = kafka, replicationFactor = 1): Promise<string> {
   await ensureTopics({ kafka: on, topics: [{ name, partitions: 2, replicationFactor, config: {} }], timeoutMs: 30_000, log });

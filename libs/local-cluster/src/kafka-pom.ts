@@ -8,7 +8,7 @@ const DEPENDENCY_PLUGIN = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.
 export const MAVEN_GOAL = `${DEPENDENCY_PLUGIN}:copy-dependencies`;
 
 export const POM = `<?xml version="1.0" encoding="UTF-8"?>
-<project xmlns="http://maven.apache.org/POM/4.0.0">
+<project>
   <modelVersion>4.0.0</modelVersion>
   <groupId>millrace</groupId>
   <artifactId>kafka-jars</artifactId>

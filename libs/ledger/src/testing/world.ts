@@ -1,6 +1,6 @@
 /** A clean world for tests of the checker, whose rows a test may spoil. */
-import type { ShardId } from '@millrace/write';
 import { slotOf } from '@millrace/ring';
+import { must, type ShardId } from '@millrace/write';
 import { simulate, type Step, type World } from './simulate.ts';
 import { authorize, cancel, capture, deposit, invalid, open, place, receive } from './steps.ts';
 import type { AccountRow, HoldRow, JournalRow, OrderRow, ParkedRow, PaymentRow, SagaRow, SlotRows, StockRow, StreamRows } from '../snapshot.ts';
@@ -44,16 +44,17 @@ export const HISTORY: readonly Step[] = [
   deposit('acc-2', '1.00'),
 ];
 
-/** A clean world whose rows a test may spoil; `at` gives the rows of the slot that an id lies in. */
+/** `at` gives the rows of the slot that an id lies in. */
 export function worldOf(steps: readonly Step[] = HISTORY): { world: World; at: (id: string) => MutableRows; slot: (id: string) => number; shard: (id: ShardId) => Map<number, MutableRows> } {
   const world = simulate(steps, OWNERS);
   const slot = (id: string): number => slotOf(`demo/${id}`, OWNERS.length);
-  const shard = (id: ShardId): Map<number, MutableRows> => world.shards.find((snapshot) => snapshot.shard === id)!.slots as unknown as Map<number, MutableRows>;
-  return { world, slot, shard, at: (id) => shard(OWNERS[slot(id)]!).get(slot(id))! };
+  const shard = (id: ShardId): Map<number, MutableRows> => must(world.shards.find((snapshot) => snapshot.shard === id), 'the world has the shard').slots as unknown as Map<number, MutableRows>;
+  const at = (id: string): MutableRows => must(shard(must(OWNERS[slot(id)], 'a slot has an owner')).get(slot(id)), 'the owner holds the slot');
+  return { world, slot, shard, at };
 }
 
 export function rowOf(rows: MutableRows, type: string, index = 0): Mutable<JournalRow> {
-  return rows.streams.writes.journal.filter((row) => row.type === type)[index]!;
+  return must(rows.streams.writes.journal.filter((row) => row.type === type)[index], `the journal has row ${index} of ${type}`);
 }
 
 export function structuredCloneOf(rows: SlotRows): MutableRows {
